@@ -323,6 +323,44 @@ func TestWhatAPeerChangesIsSaved(t *testing.T) {
 	comesToHave("server 127.0.0.4:1;\n")
 }
 
+// TestChangesOfAKilledProcessAreAdopted: what a process saved and could not send before it was killed is there in the one
+// that takes the file back, and stays in the file.
+func TestChangesOfAKilledProcessAreAdopted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "u.conf")
+	const block = "upstream u { zone u 64k sync; state STATE; }"
+	old, err := loadState(t, file, block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := func(s *webtest.Server, ask, want string) {
+		t.Helper()
+		if got := askAPI(s, ask); !strings.HasPrefix(got, want) {
+			t.Fatalf("%s: %s", ask, got)
+		}
+	}
+	change(old, "POST "+stateServers+` {"server":"127.0.0.1:1"}`, "201")
+	change(old, "POST "+stateServers+` {"server":"127.0.0.2:1"}`, "201")
+	heir, err := loadState(t, file, block, successor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	yields(t, old)
+	seizes(t, heir)
+	hasServers(t, heir, "127.0.0.1:1", "127.0.0.2:1")
+	change(heir, "POST "+stateServers+` {"server":"127.0.0.3:1"}`, "201")
+	change(heir, "PATCH "+stateServers+`/0 {"weight":7}`, "200")
+	change(heir, "DELETE "+stateServers+"/1", "200")
+	yields(t, heir)
+	seizes(t, old)
+	hasServers(t, old, "127.0.0.1:1", "127.0.0.3:1")
+	if got := askAPI(old, "GET "+stateServers); !strings.Contains(got, `"weight":7`) {
+		t.Error(got)
+	}
+	if got := content(t, file); !strings.Contains(got, "server 127.0.0.1:1 weight=7;\nserver 127.0.0.3:1;\n") {
+		t.Errorf("the file has %q", got)
+	}
+}
+
 // TestASharedStateThatCannotBeWritten: the API says so, though the change is made; it is saved with the next one.
 func TestASharedStateThatCannotBeWritten(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "folder")

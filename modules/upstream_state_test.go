@@ -254,3 +254,103 @@ func TestStateOfNamesWithoutResolve(t *testing.T) {
 		t.Errorf("the file has %q", got)
 	}
 }
+
+// successor makes a configuration that of a process that replaces another one.
+func successor(p *plan.Plan) { p.Successor = true }
+
+func yields(t *testing.T, s *webtest.Server) {
+	t.Helper()
+	for _, x := range s.Plan.Exclusives() {
+		if err := x.Yield(func() error { return errors.New("gone") }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func seizes(t *testing.T, s *webtest.Server) {
+	t.Helper()
+	for _, x := range s.Plan.Exclusives() {
+		if err := errors.Join(x.Seize(), x.Persist()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// has wants the servers of upstream u to be these, in any order.
+func hasServers(t *testing.T, s *webtest.Server, want ...string) {
+	t.Helper()
+	got := askAPI(s, "GET "+stateServers)
+	for _, server := range want {
+		if !strings.Contains(got, `"server":"`+server+`"`) {
+			t.Errorf("there is no %s: %s", server, got)
+		}
+	}
+	if n := strings.Count(got, `"server":`); n != len(want) {
+		t.Errorf("%d servers instead of %d: %s", n, len(want), got)
+	}
+}
+
+// TestAStateFilePassesToAnotherProcess: two processes that follow each other over a state file have the changes that the
+// API made in either, and none overwrites those of the other, however the other ended.
+func TestAStateFilePassesToAnotherProcess(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "u.conf")
+	old := startState(t, file, "state STATE;")
+	change := func(s *webtest.Server, ask, want string) {
+		t.Helper()
+		if got := askAPI(s, ask); !strings.HasPrefix(got, want) {
+			t.Fatalf("%s: %s", ask, got)
+		}
+	}
+	change(old, "POST "+stateServers+` {"server":"127.0.0.1:1","max_conns":3}`, "201")
+	change(old, "POST "+stateServers+` {"server":"127.0.0.2:1"}`, "201")
+	heir := startState(t, file, "state STATE;", successor)
+	change(heir, "POST "+stateServers+` {"server":"127.0.0.9:1"}`, "503 503 BinaryReplaced")
+	change(old, "POST "+stateServers+` {"server":"127.0.0.3:1"}`, "201") // the new process has read the file before
+	yields(t, old)
+	seizes(t, heir)
+	hasServers(t, heir, "127.0.0.1:1", "127.0.0.2:1", "127.0.0.3:1")
+	change(old, "DELETE "+stateServers+"/0", "503 503 BinaryReplaced")
+
+	change(heir, "DELETE "+stateServers+"/1", "200")
+	change(heir, "PATCH "+stateServers+`/0 {"down":true}`, "200")
+	change(heir, "POST "+stateServers+` {"server":"127.0.0.4:1","backup":true}`, "201")
+	yields(t, heir) // it is killed
+	seizes(t, old)
+	hasServers(t, old, "127.0.0.1:1", "127.0.0.3:1", "127.0.0.4:1")
+	for _, want := range []string{`"id":0,"server":"127.0.0.1:1"`, `"down":true`, `"max_conns":3`, `"backup":true`} {
+		if got := askAPI(old, "GET "+stateServers); !strings.Contains(got, want) {
+			t.Errorf("%s is missing in %s", want, got)
+		}
+	}
+	change(old, "POST "+stateServers+` {"server":"127.0.0.5:1"}`, "201")
+	const all = "server 127.0.0.1:1 max_conns=3 down;\nserver 127.0.0.3:1;\nserver 127.0.0.4:1 backup;\nserver 127.0.0.5:1;\n"
+	if got := content(t, file); got != all {
+		t.Errorf("the file has %q, want %q", got, all)
+	}
+}
+
+// TestAStateFileThatCannotBeAdopted: the process serves with the servers that it has, and says so.
+func TestAStateFileThatCannotBeAdopted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "u.conf")
+	old := startState(t, file, "state STATE;")
+	if got := askAPI(old, "POST "+stateServers+` {"server":"127.0.0.1:1"}`); !strings.HasPrefix(got, "201") {
+		t.Fatal(got)
+	}
+	yields(t, old)
+	if err := os.WriteFile(file, []byte("server 127.0.0.2:1;\nserver 127.0.0.3:1 nonsense;\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	seizes(t, old)
+	hasServers(t, old, "127.0.0.1:1")
+	if text := strings.Join(old.Log.Lines(), "\n"); !strings.Contains(text, "cannot adopt state file") || !strings.Contains(text, "u.conf:2") {
+		t.Errorf("logged: %s", text)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	yields(t, old)
+	seizes(t, old)
+	if got := content(t, file); got != "server 127.0.0.1:1;\n" {
+		t.Errorf("the file that was removed has %q", got)
+	}
+}

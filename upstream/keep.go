@@ -69,3 +69,41 @@ func (g *Group) Replace(list []Settings, now clock.Reading) error {
 	}
 	return nil
 }
+
+// Adopt makes the servers those of a list that another process has saved, for a group that serves. A server that stays
+// keeps its connections and figures.
+func (g *Group) Adopt(list []Settings, now clock.Reading) error {
+	g.changes.Lock()
+	defer g.changes.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	defer g.serve(now)
+	defer g.recount()
+	var have []*Server
+	g.each(func(s *Server) {
+		if s.parent == nil {
+			have = append(have, s)
+		}
+	})
+	var fresh []Settings
+	for _, target := range list {
+		at := slices.IndexFunc(have, func(s *Server) bool {
+			return s.key() == target.Key() && s.settings.Backup == target.Backup
+		})
+		if at < 0 {
+			fresh = append(fresh, target)
+			continue
+		}
+		have[at].become(target, now)
+		have = slices.Delete(have, at, at+1)
+	}
+	for _, s := range have {
+		g.drop(s)
+	}
+	for _, settings := range fresh {
+		if _, err := g.add(settings, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -149,6 +149,8 @@ func refusal(err error) admin.Answer {
 	switch {
 	case errors.Is(err, errReloaded):
 		return admin.Fail(http.StatusServiceUnavailable, "ConfigurationReloaded", err.Error())
+	case errors.Is(err, errReplacing):
+		return admin.Fail(http.StatusServiceUnavailable, "BinaryReplaced", err.Error())
 	case !errors.As(err, &refused):
 		return admin.Fail(http.StatusInternalServerError, "InternalError", err.Error())
 	}

@@ -36,6 +36,19 @@ type Line struct {
 	Addresses []servers.Address
 }
 
+// each are the servers and the template of a line.
+func (l *Line) each() (list []servers.Settings) {
+	if l.Settings.Host != "" {
+		list = append(list, l.Settings)
+	}
+	for _, a := range l.Addresses {
+		one := l.Settings
+		one.Addr = a
+		list = append(list, one)
+	}
+	return list
+}
+
 const (
 	maxRouteBytes = 32
 	// maxWeight keeps sums of weights far from overflow.

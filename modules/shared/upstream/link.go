@@ -83,15 +83,8 @@ func (b *Block[C]) link(
 			lines = linesOf(own)
 		}
 	}
-	for _, line := range lines {
-		if line.Settings.Host != "" {
-			if _, err := g.Add(line.Settings, now); err != nil {
-				return err
-			}
-		}
-		for _, a := range line.Addresses {
-			one := line.Settings
-			one.Addr = a
+	for i := range lines {
+		for _, one := range lines[i].each() {
 			if _, err := g.Add(one, now); err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/lib/clock"
 	"starling/logs"
 	"starling/plan"
 	servers "starling/upstream"
@@ -86,12 +87,17 @@ func (k *kept) ownServers(r *reader) ([]servers.Settings, error) {
 
 // restore gives a zone that is new in this process its records back.
 func (s *state) restore(m *member, p *plan.Plan) {
-	now := p.Clock.Local().Now()
+	s.kept.restore(m.zone.memory, p.Clock.Local().Now(), func(err error) {
+		m.zone.memory.ForgetAgreed() // before peers could take what is lost for deleted
+		p.Log.Logf(logs.Error, "state file \"%s\": %v; the cluster repairs what this node lacks", s.file.path, err)
+	})
+}
+
+func (k *kept) restore(to *kinds.Keyval, now clock.Reading, failed func(err error)) {
 	var found kinds.Restored
-	for _, record := range s.kept.records {
-		if err := m.zone.memory.Restore(record, &found, now); err != nil {
-			m.zone.memory.ForgetAgreed() // before peers could take what is lost for deleted
-			p.Log.Logf(logs.Error, "state file \"%s\": %v; the cluster repairs what this node lacks", s.file.path, err)
+	for _, record := range k.records {
+		if err := to.Restore(record, &found, now); err != nil {
+			failed(err)
 		}
 	}
 }
@@ -105,10 +111,10 @@ func (s *state) keepShared(p *plan.Plan, g *servers.Group, m *member, me *holder
 	g.SetKeep(func(list []servers.Settings) error { return f.saveShared(p, me, m, list) })
 	changed, noted := make(chan struct{}, 1), make(chan struct{}, 1)
 	m.saved, m.noted = func() { soon(changed) }, func() { soon(noted) }
-	p.OnExclusive(exclusive{f, g, changed})
+	p.OnExclusive(exclusive{f, g, m, p, changed})
 	p.OnStart(func(ctx context.Context) error {
 		f.mu.Lock()
-		f.saveNow, f.away = g.SaveState, f.away || p.Successor
+		f.saveNow = g.SaveState
 		f.mu.Unlock()
 		soon(changed)
 		go f.saveRemote(ctx, g, changed, noted, p.Log)
@@ -190,7 +196,11 @@ func (f *stateFile) saveShared(p *plan.Plan, by *holder, m *member, list []serve
 		if persist == nil {
 			return nil // the other process has the file, and follows the cluster too
 		}
-		return persist()
+		err := persist()
+		if err != nil && !f.isAway() { // that process has ended, and this one has the file
+			return f.saveShared(p, by, m, list)
+		}
+		return err
 	}
 	defer f.mu.Unlock()
 	text, err := m.stateText(list)
@@ -235,33 +245,6 @@ func (f *stateFile) replace(text []byte, m *member, p *plan.Plan) error {
 		})
 	})
 }
-
-// exclusive is the state file of a shared upstream while the binary is replaced: one of the two processes writes it.
-type exclusive struct {
-	*stateFile
-	group   *servers.Group
-	changed chan struct{}
-}
-
-// Yield implements plan.Exclusive.
-func (x exclusive) Yield(persist func() error) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.away, x.persist = true, persist
-	return nil
-}
-
-// Seize implements plan.Exclusive.
-func (x exclusive) Seize() error {
-	x.mu.Lock()
-	x.away, x.persist, x.written = false, nil, nil
-	x.mu.Unlock()
-	soon(x.changed)
-	return nil
-}
-
-// Persist implements plan.Exclusive.
-func (x exclusive) Persist() error { return x.group.SaveState() }
 
 // readOwn makes the servers of a shared upstream those of this node as its state file has them.
 func (s *state) readOwn(r *reader) ([]servers.Settings, bool, error) {

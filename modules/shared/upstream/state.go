@@ -44,7 +44,7 @@ type stateFile struct {
 	written    []byte // the servers and the state of the zone that the file has; nil: not known
 	failed     bool   // changes of other nodes cannot be saved, and that was reported
 	saveNow    func() error
-	away       bool         // the process that this one replaces, or that replaces it, has the file
+	away       bool         // the process that this one replaces, or that replaces it, has the file: see handover.go
 	persist    func() error // waits until that process has all changes on disk; nil until this one has yielded the file
 }
 
@@ -62,6 +62,7 @@ type state struct {
 	missing bool
 	seen    int
 	kept    *kept // the comments of a shared upstream, nil if the file has none
+	args    *conf.Args
 }
 
 // errReloaded rejects a change through a configuration that has been replaced.
@@ -85,14 +86,19 @@ func (b *Block[C]) setState(a *conf.Args) error {
 		file = before
 	}
 	all.byPath[path] = file
-	b.state = &state{file: file, node: a.Node}
+	b.state = &state{file: file, node: a.Node, args: a}
 	text, err := b.state.read()
 	if err != nil {
 		return err
 	}
+	return b.splice(text)
+}
+
+// splice adds the servers of a state file to the block.
+func (b *Block[C]) splice(text string) error {
 	b.reading = true
 	defer func() { b.reading = false }()
-	return a.Splice(path, text, "server")
+	return b.state.args.Splice(b.state.file.path, text, "server")
 }
 
 // read reads the file, which need not exist.
@@ -127,7 +133,9 @@ func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C], shared *memb
 		f := s.file
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if s.missing && f.changes == s.seen {
+		if f.away = f.away || p.Successor; f.away {
+			// the other process makes the file
+		} else if s.missing && f.changes == s.seen {
 			if err := p.AsStarted(func() error { return f.write(nil) }); err != nil {
 				return conf.At(s.node, "%v", err)
 			}
@@ -160,6 +168,8 @@ func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C], shared *memb
 	})
 	if shared != nil {
 		s.keepShared(p, g.Group, shared, me)
+	} else {
+		p.OnExclusive(unshared[C]{b, g.Group, p})
 	}
 	p.OnOwner(func(uid, gid int) (errs []error) {
 		if err := owner.Give(s.file.path, uid, gid); err != nil {
@@ -173,8 +183,11 @@ func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C], shared *memb
 func (f *stateFile) save(p *plan.Plan, by *holder, list []servers.Settings) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.holder != by {
+	switch {
+	case f.holder != by:
 		return errReloaded
+	case f.away:
+		return errReplacing
 	}
 	if err := p.AsStarted(func() error { return f.write(list) }); err != nil {
 		p.Log.Logf(logs.Error, "%v; the change of the servers was rejected", err)
