@@ -2,12 +2,14 @@ package cache
 
 import (
 	"encoding/hex"
+	"errors"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"starling/lib/clock"
+	"starling/lib/durable"
 	"starling/logs"
 	"starling/nginx/errno"
 )
@@ -91,12 +93,17 @@ func (c *Cache) Settings() Settings {
 func (c *Cache) Name() string { return c.Settings().Name }
 
 // Start makes the folder of the cache, whose parent must exist as in nginx, and reads its purges: before the first
-// request, because they cover what it may find.
-func (c *Cache) Start() error {
+// request, because they cover what it may find. A successor of another process gets their file when it takes over:
+// Seize.
+func (c *Cache) Start(successor bool) error {
 	if err := os.Mkdir(c.Path, 0o700); err != nil && !os.IsExist(err) {
 		return errno.Call("mkdir", c.Path, err)
 	}
-	return c.openPurges()
+	if !successor {
+		return c.openPurges()
+	}
+	_, err := durable.ReadFile(c.purgesPath(), c.purges.replay)
+	return errors.Join(err, c.Yield())
 }
 
 // fileOf is the name of a key's file: below folders named by its last digits.

@@ -56,7 +56,7 @@ func start(t testing.TB, s cache.Settings) *store {
 	t.Helper()
 	l, c := &log{}, clock.Real()
 	one := &store{cache.New(s, c, l), t, c, l}
-	if err := one.Start(); err != nil {
+	if err := one.Start(false); err != nil {
 		t.Fatal(err)
 	}
 	return one

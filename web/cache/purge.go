@@ -32,6 +32,7 @@ type purges struct {
 
 	logMu sync.Mutex
 	log   *durable.Log // nil while another process has it
+	away  bool         // that one replaces this process, or is replaced by it: see Yield
 }
 
 type purge struct {
@@ -241,6 +242,9 @@ func (c *Cache) sweepOne(key Key) {
 
 func (c *Cache) purge(key []byte, wildcard bool, now clock.Reading) error {
 	p := &c.purges
+	if p.isAway() {
+		return ErrReplacing
+	}
 	one := purge{atMS: p.nowMS(now), untilS: c.purgeUntilS(now), wildcard: wildcard}
 	var sum Key
 	if wildcard {

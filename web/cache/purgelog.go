@@ -102,28 +102,74 @@ func (p *purges) replayPurge(kind byte, rest []byte) {
 	p.put(key, one)
 }
 
-// openPurges reads the purges of earlier processes and opens their file for more. While another process has it open,
-// which this one replaces, purges are only remembered; the manager tries again.
+// openPurges reads the purges of earlier processes and opens their file for more. While another process has it open
+// that has not ended yet, purges are only remembered; the manager tries again.
 func (c *Cache) openPurges() error {
-	c.purges.logMu.Lock()
-	defer c.purges.logMu.Unlock()
-	if c.purges.log != nil {
+	p := &c.purges
+	p.logMu.Lock()
+	defer p.logMu.Unlock()
+	if p.log != nil || p.away {
 		return nil
 	}
-	path := c.Path + "/" + purgesName
-	log, err := durable.Open(path, c.purges.replay)
+	err := p.open(c.purgesPath())
 	if errors.Is(err, durable.ErrInUse) {
-		_, err = durable.ReadFile(path, c.purges.replay)
-		return err
+		_, err = durable.ReadFile(c.purgesPath(), p.replay)
 	}
+	return err
+}
+
+func (c *Cache) purgesPath() string { return c.Path + "/" + purgesName }
+
+// open reads the file and opens it, with logMu held.
+func (p *purges) open(path string) error {
+	log, err := durable.Open(path, p.replay)
 	if err != nil {
 		return err
 	}
-	if err := log.Rotate(c.purges.snapshot); err != nil {
+	if err := log.Rotate(p.snapshot); err != nil {
 		return errors.Join(err, log.Close())
 	}
-	c.purges.log = log
+	p.log = log
 	return nil
+}
+
+// ErrReplacing rejects a purge through the process that does not serve while the binary is replaced: the other one
+// would not hear of it.
+var ErrReplacing = errors.New("another process has taken over from this one; purge again on a new connection")
+
+// Yield leaves the purges to the other process while the binary is replaced.
+func (c *Cache) Yield() error {
+	p := &c.purges
+	p.logMu.Lock()
+	defer p.logMu.Unlock()
+	p.away = true
+	log := p.log
+	if p.log = nil; log == nil {
+		return nil
+	}
+	return log.Close()
+}
+
+// Seize takes them back, with what the other process has purged.
+func (c *Cache) Seize() error {
+	p := &c.purges
+	p.logMu.Lock()
+	defer p.logMu.Unlock()
+	if !p.away {
+		return nil
+	}
+	if err := p.open(c.purgesPath()); err != nil {
+		return err
+	}
+	p.away = false
+	c.wakePurger()
+	return nil
+}
+
+func (p *purges) isAway() bool {
+	p.logMu.Lock()
+	defer p.logMu.Unlock()
+	return p.away
 }
 
 // snapshot writes the purges that are kept.
@@ -166,7 +212,7 @@ func (p *purges) append(records ...[]byte) (wait func() error) {
 	p.logMu.Unlock()
 	wait = func() error { return nil }
 	if log == nil {
-		return wait // a process that this one replaces has the file
+		return wait // another process has the file
 	}
 	for _, record := range records {
 		wait = log.Append(record)

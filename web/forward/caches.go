@@ -234,7 +234,7 @@ func (z *cacheZone) link(p *plan.Plan) error {
 	}
 	var running context.Context
 	p.OnStart(func(ctx context.Context) error {
-		if err := z.cache.Start(); err != nil {
+		if err := z.cache.Start(p.Successor); err != nil {
 			return conf.At(z.node, "%s", err)
 		}
 		users := z.users
@@ -250,6 +250,7 @@ func (z *cacheZone) link(p *plan.Plan) error {
 		running = ctx
 		return nil
 	})
+	p.OnExclusive(purgesOf{z.cache})
 	p.OnSwitch(func() {
 		if err := z.share(p, continued); err != nil {
 			p.Log.Logf(logs.Error, "cannot share the purges of cache \"%s\": %v", z.name, err)
@@ -265,6 +266,18 @@ func (z *cacheZone) link(p *plan.Plan) error {
 	})
 	return nil
 }
+
+// purgesOf is the file of the purges of a cache, which only one process writes.
+type purgesOf struct{ cache *cache.Cache }
+
+// Yield implements plan.Exclusive. Purges through this process are rejected from now on.
+func (x purgesOf) Yield(func() error) error { return x.cache.Yield() }
+
+// Seize implements plan.Exclusive.
+func (x purgesOf) Seize() error { return x.cache.Seize() }
+
+// Persist implements plan.Exclusive: each purge is on disk before it is acknowledged.
+func (x purgesOf) Persist() error { return nil }
 
 // linkShared gives a zone with `sync` its memory. continued reports that it is that of the running configuration.
 func (z *cacheZone) linkShared(p *plan.Plan) (continued bool, err error) {
