@@ -138,3 +138,26 @@ func TestLatenciesOverAReload(t *testing.T) {
 	other.Get("/")
 	expectLatencies(t, other.Site.Resources(), "http/server_zones", "z 120000:0 60000:1 inf:0")
 }
+
+// TestLatenciesOverAFailedReload: a reload with other buckets that fails in its last step leaves the histograms of the
+// running configuration alone, also those of zones that variables name.
+func TestLatenciesOverAFailedReload(t *testing.T) {
+	buckets := func(bounds ...time.Duration) webtest.Option {
+		return func(p *plan.Plan) { p.Latency = bounds }
+	}
+	const text = `server { status_zone z; return 204; } server { server_name v; status_zone $arg_zone; return 204; }`
+	s := webtest.Start(t, modules.Web(), text, buckets(time.Hour))
+	get := func(zone string) {
+		s.Send("GET /?zone=" + zone + " HTTP/1.1\r\nHost: v\r\nConnection: close\r\n\r\n")
+	}
+	s.Get("/")
+	get("a")
+	_, err := webtest.Load(t, modules.Web(), text, buckets(time.Minute), webtest.After(s), lastStepFails)
+	if !errors.Is(err, errLastStep) {
+		t.Fatal(err)
+	}
+	s.Get("/")
+	get("a")
+	get("b")
+	expectLatencies(t, s.Site.Resources(), "http/server_zones", "a 3600000:2 inf:0; b 3600000:1 inf:0; z 3600000:2 inf:0")
+}

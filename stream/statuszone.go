@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"context"
 	"iter"
 	"sync/atomic"
 	"time"
@@ -106,11 +105,10 @@ func zoneNamed(p *plan.Plan, name string) *StatusZone {
 	previous := &plan.Before[statusZones](p).StatusZones
 	create := func() *StatusZone { return newStatusZone(p.Latency) }
 	z := plan.Part[statusZones](p).Named(name, previous, create)
-	p.OnStart(func(context.Context) error {
+	p.OnSwitch(func() {
 		if !z.latency.Load().Bounds().Equal(p.Latency) { // a reload has changed the buckets
 			z.latency.Store(histogram.New(p.Latency))
 		}
-		return nil
 	})
 	return z
 }

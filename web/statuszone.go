@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"iter"
 	"sync/atomic"
 	"time"
@@ -133,13 +132,12 @@ func serverZone(p *plan.Plan, name *vars.Template[*Request]) zoneOf {
 	z := statusZone(p, name, func() *StatusZone { return newServerZone(p.Latency) }, of)
 	switch {
 	case z.fixed != nil:
-		p.OnStart(func(context.Context) error { z.fixed.measure(p.Latency); return nil })
+		p.OnSwitch(func() { z.fixed.measure(p.Latency) })
 	case z.name != nil:
-		p.OnStart(func(context.Context) error {
+		p.OnSwitch(func() {
 			for _, one := range z.zones.All() {
 				one.measure(p.Latency)
 			}
-			return nil
 		})
 	}
 	return z
@@ -168,7 +166,7 @@ func statusZone(
 	switch text, literal := name.Literal(); {
 	case !literal:
 		zones.AllowValues(before)
-		p.OnStart(func(context.Context) error { zones.Start(p.Log, create); return nil })
+		p.OnSwitch(func() { zones.Start(p.Log, create) })
 		return zoneOf{name: name, zones: zones}
 	case text == "":
 		return zoneOf{}
