@@ -35,9 +35,12 @@ func writePID(path string) error {
 }
 
 // removePID removes the file if it is still this process's own.
-func removePID(path string) error {
+func removePID(path string) error { return removePIDOf(path, os.Getpid()) }
+
+// removePIDOf removes the file of a process.
+func removePIDOf(path string, owner int) error {
 	pid, err := readPID(path)
-	if err != nil || pid != os.Getpid() {
+	if err != nil || pid != owner {
 		return nil //nolint:nilerr // another user's, or gone already
 	}
 	if err := os.Remove(path); err != nil {

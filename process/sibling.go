@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"starling/cycle"
+	"starling/lib/durable"
 	"starling/lib/passfd"
 	"starling/logs"
 )
@@ -75,6 +76,12 @@ const (
 	drainTimeout = 5 * time.Second
 	// takeTimeout bounds the same while it opens the state files.
 	takeTimeout = 10 * time.Second
+	// lockTimeout bounds how long it waits for the locks of state files: a killed process with much memory has them
+	// until that is freed.
+	lockTimeout = 5 * time.Second
+	// readOutTimeout bounds how long the last bytes of a process that has ended are read: they are on this machine,
+	// less than the buffers of some sockets.
+	readOutTimeout = 2 * time.Second
 	// persistTimeout bounds how long a client waits for a write that the other process must keep.
 	persistTimeout = 10 * time.Second
 )
@@ -99,15 +106,21 @@ type sibling struct {
 	handover *cycle.Handover
 	persists map[uint64]chan error
 	next     uint64
-	gone     bool
-	// turn is closed while this process has the files that only one may write, and ended when the other has ended.
-	turn, ended chan struct{}
+	// turn is closed while this process has the files that only one may write.
+	turn chan struct{}
+	// alive ends when the other process has ended.
+	alive context.Context
+	end   context.CancelFunc
 }
 
 func newSibling(host *cycle.Host, conn *passfd.Conn) *sibling {
-	return &sibling{host: host, conn: conn, events: make(chan message, 16), persists: map[uint64]chan error{},
-		turn: make(chan struct{}), ended: make(chan struct{})}
+	b := &sibling{host: host, conn: conn, events: make(chan message, 16), persists: map[uint64]chan error{},
+		turn: make(chan struct{})}
+	b.alive, b.end = context.WithCancel(context.Background())
+	return b
 }
+
+func (b *sibling) hasEnded() error { return fmt.Errorf("%s has ended", b.name()) }
 
 // name is the other process in logs.
 func (b *sibling) name() string { return fmt.Sprintf("process %d", b.pid) }
@@ -161,14 +174,7 @@ func (b *sibling) listen() {
 			b.events <- m
 		}
 	}
-	b.mu.Lock()
-	b.gone = true
-	close(b.ended)
-	for id, waiter := range b.persists {
-		waiter <- errors.New("the process that keeps the state files has ended")
-		delete(b.persists, id)
-	}
-	b.mu.Unlock()
+	b.end()
 	b.events <- message{Kind: kindGone}
 }
 
@@ -200,7 +206,7 @@ func (b *sibling) persisted(id uint64) {
 	b.mu.Unlock()
 	select {
 	case <-turn: // it may have been asked before it was told to take the files
-	case <-b.ended:
+	case <-b.alive.Done():
 		return
 	}
 	answer := message{Kind: kindPersisted, ID: id}
@@ -227,34 +233,60 @@ func (b *sibling) answer(m message) {
 	}
 }
 
-// persist waits until the other process has on disk what this one has changed so far.
+// errKeeperEnded is why the other process does not have a write on disk.
+var errKeeperEnded = errors.New("the process that keeps the state files has ended")
+
+// persist waits until the other process has on disk what this one has changed so far. If that process ends meanwhile,
+// it waits until this one has the files, and returns an error.
 func (b *sibling) persist() error {
 	ctx, cancel := context.WithTimeout(context.Background(), persistTimeout)
 	defer cancel()
-	b.mu.Lock()
-	if b.gone {
-		b.mu.Unlock()
-		return errors.New("the process that keeps the state files has ended")
+	err := b.askPersist(ctx)
+	if err == nil || b.alive.Err() == nil {
+		return err
 	}
+	b.mu.Lock()
+	turn := b.turn
+	b.mu.Unlock()
+	select {
+	case <-turn:
+	case <-ctx.Done():
+	}
+	return errKeeperEnded
+}
+
+func (b *sibling) askPersist(ctx context.Context) error {
+	ctx, cancel := b.whileAlive(ctx)
+	defer cancel()
+	b.mu.Lock()
 	b.next++
 	id, waiter, handover := b.next, make(chan error, 1), b.handover
 	b.persists[id] = waiter
 	b.mu.Unlock()
-	err := handover.Drain(ctx)
-	if err == nil {
-		err = b.send(message{Kind: kindPersist, ID: id})
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.persists, id)
+	}()
+	if err := handover.Drain(ctx); err != nil {
+		return err
 	}
-	if err == nil {
-		select {
-		case err = <-waiter:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+	if err := b.send(message{Kind: kindPersist, ID: id}); err != nil {
+		return err
 	}
-	b.mu.Lock()
-	delete(b.persists, id)
-	b.mu.Unlock()
-	return err
+	select {
+	case err := <-waiter:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// whileAlive is a context that also ends with the other process.
+func (b *sibling) whileAlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(b.alive, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // await returns the next message of one of the kinds. Others wait until their turn; an end of the other process does
@@ -275,7 +307,7 @@ func (b *sibling) await(limit time.Duration, kinds ...string) (message, error) {
 			case kindFailed:
 				return m, errors.New(m.Text)
 			case kindGone, kindExited:
-				return m, fmt.Errorf("%s has ended", b.name())
+				return m, b.hasEnded()
 			}
 		case <-timer.C:
 			return message{}, fmt.Errorf("%s did not answer within %v", b.name(), limit)
@@ -293,8 +325,10 @@ func (b *sibling) give() error {
 	b.mu.Unlock()
 	err := b.host.Yield(b.persist)
 	if err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-		err = b.handover.Drain(ctx)
+		ctx, cancel := context.WithTimeout(b.alive, drainTimeout)
+		if err = b.handover.Drain(ctx); err != nil && b.alive.Err() != nil {
+			err = b.hasEnded()
+		}
 		cancel()
 	}
 	if err == nil {
@@ -313,7 +347,7 @@ func (b *sibling) give() error {
 
 // take accepts the clients that the other process has handed over, or goes on after it has failed to take them.
 func (b *sibling) take() error {
-	if err := b.host.Seize(); err != nil {
+	if err := b.seize(); err != nil {
 		return errors.Join(err, b.host.Yield(b.persist))
 	}
 	b.host.OwnSockets(true)
@@ -323,6 +357,33 @@ func (b *sibling) take() error {
 	close(b.turn)
 	b.mu.Unlock()
 	return nil
+}
+
+// seize opens the files that only one process may write. One that is being killed can have them for a moment longer
+// than the connection to it.
+func (b *sibling) seize() error {
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	for {
+		err := b.host.Seize()
+		if !errors.Is(err, durable.ErrInUse) {
+			return err
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// readOut takes what the other process, which has ended, had sent before.
+func (b *sibling) readOut() {
+	ctx, cancel := context.WithTimeout(context.Background(), readOutTimeout)
+	defer cancel()
+	if err := b.handover.ReadOut(ctx); err != nil {
+		b.host.Log().Logf(logs.Warn, "upgrade: cannot read all that %s had sent: %v", b.name(), err)
+	}
 }
 
 // inherited returns what the process that this one replaces has passed to it: an end of a pair of sockets, and its

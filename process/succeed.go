@@ -17,6 +17,9 @@ const (
 	linkTimeout = 4 * time.Second
 	// lookEvery is how often it looks whether it is ready.
 	lookEvery = 5 * time.Millisecond
+	// orphanTimeout bounds how long it waits for another parent. A process closes its connections before its children
+	// get one.
+	orphanTimeout = time.Second
 )
 
 // succeed makes this process the successor of the one that has started it: it loads its configuration on that one's
@@ -48,9 +51,7 @@ func (s *running) succeed(conn *passfd.Conn, sockets []*os.File, signals <-chan 
 	}
 	b.share(handover)
 	go b.listen()
-	if err := b.send(message{Kind: kindStarted, Networks: handover.Networks()}); err != nil {
-		return err
-	}
+	b.say(message{Kind: kindStarted, Networks: handover.Networks()})
 	s.sibling = b
 	if err := s.awaitTurn(signals); err != nil {
 		s.host.Log().Logf(logs.Notice, "upgrade: exiting: %v", err)
@@ -62,7 +63,16 @@ func (s *running) succeed(conn *passfd.Conn, sockets []*os.File, signals <-chan 
 		return b.tell(err)
 	}
 	admit()
-	return b.send(message{Kind: kindTaken})
+	b.say(message{Kind: kindTaken})
+	return nil
+}
+
+// say sends a message. That the other process does not get it is no reason to end: when it has ended, this one hears of
+// it.
+func (b *sibling) say(m message) {
+	if err := b.send(m); err != nil {
+		b.host.Log().Logf(logs.Info, "upgrade: cannot answer %s: %v", b.name(), err)
+	}
 }
 
 // tell tells the old process why this one ends.
@@ -95,7 +105,7 @@ func (s *running) awaitTurn(signals <-chan os.Signal) error {
 			case kindTake:
 				return nil
 			case kindGone:
-				return fmt.Errorf("%s, which this one replaces, has given it up or ended", b.name())
+				return s.outlive()
 			}
 		case sig := <-signals:
 			if sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGQUIT {
@@ -110,12 +120,26 @@ func (s *running) awaitTurn(signals <-chan os.Signal) error {
 			linked = linked || b.handover.Connected() == nil
 			if !ready && linked && b.handover.Ready() == nil {
 				ready = true
-				if err := b.send(message{Kind: kindReady}); err != nil {
-					return err
-				}
+				b.say(message{Kind: kindReady})
 			}
 		}
 	}
+}
+
+// outlive lets this process take over if the one that it replaces has died. It has what that one had sent until then,
+// and what is in the state files. If the old process lives, it has given this one up.
+func (s *running) outlive() error {
+	b := s.sibling
+	for deadline := time.Now().Add(orphanTimeout); os.Getppid() == b.pid; time.Sleep(lookEvery) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s, which this one replaces, has given it up", b.name())
+		}
+	}
+	s.host.Log().Logf(logs.Warn, "upgrade: %s has ended without handing over its clients; this process takes over",
+		b.name())
+	b.readOut()
+	b.waiting = append(b.waiting, message{Kind: kindMain}, message{Kind: kindGone}) // for when this process serves
+	return nil
 }
 
 // firstTake takes over what only one process may have. Clients are accepted after it.

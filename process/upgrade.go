@@ -185,6 +185,16 @@ func (b *sibling) kill() {
 	}
 }
 
+// awaitGone waits for the end of a process that was killed, and reads what it had sent: it may have served.
+func (b *sibling) awaitGone() {
+	select {
+	case <-b.alive.Done():
+		b.readOut()
+	case <-time.After(readOutTimeout):
+		b.host.Log().Logf(logs.Alert, "upgrade: %s was killed and has not ended within %v", b.name(), readOutTimeout)
+	}
+}
+
 // upgradeFailed tells why nothing has changed.
 func (s *running) upgradeFailed(err error) {
 	s.host.Log().Logf(logs.Error, "upgrade failed: %v; this process goes on serving", err)
@@ -263,6 +273,7 @@ func (s *running) handOver() {
 	if err != nil {
 		if first {
 			b.kill()
+			b.awaitGone()
 		}
 		if back := b.take(); back != nil {
 			s.host.Log().Logf(logs.Alert, "upgrade: cannot go on as before: %v", back)
@@ -321,6 +332,7 @@ func (s *running) alone(m message) {
 		}
 		return
 	case !b.serving && !s.quitting:
+		b.readOut()
 		if err := b.take(); err != nil {
 			s.host.Log().Logf(logs.Alert, "upgrade: cannot take the clients of %s, which has ended: %v", b.name(), err)
 		}
@@ -335,6 +347,13 @@ func (s *running) alone(m message) {
 		s.restorePID()
 		s.manager.tell(s.manager.Ready(s.status()))
 	}
+	if b.child == nil { // the old process removes its pid file, unless it was killed
+		err := s.host.AsStarted(func() error { return removePIDOf(s.basePID()+oldSuffix, b.pid) })
+		if err != nil {
+			s.host.Log().Logf(logs.Warn, "%v", err)
+		}
+	}
+	b.readOut()
 	b.conn.Close()
 	b.handover.Close()
 }
