@@ -54,7 +54,7 @@ type World struct {
 	WaitsUS   []int64 // of admitted requests
 	lagFactor float64
 	loss      float64
-	// onlyIsolation makes all faults isolations of a host, and the register slow.
+	// onlyIsolation makes all faults isolations of a host, and the register slow: that of the program by slow disks.
 	onlyIsolation bool
 	perSecond     []second
 	settings      int   // that the hosts shall have
