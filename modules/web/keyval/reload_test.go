@@ -151,3 +151,38 @@ func TestAZoneReturnsToItsState(t *testing.T) {
 	has(t, back, "a zone that returned", "a", "b", "c")
 	has(t, crashed(t, dir, "64k"), "a crash", "a", "b", "c")
 }
+
+// TestAnotherTypeIsAnotherZone: a network is not a prefix, so a reload that changes type= begins with an empty zone.
+// Requests of the configuration before go on with the other one, and nothing of it gets into the new zone, nor back.
+func TestAnotherTypeIsAnotherZone(t *testing.T) {
+	s := webtest.Start(t, modules, sized("32k", ""))
+	put(t, s, "one", `{"a":"1"}`)
+	nets := webtest.Start(t, modules, sized("32k", "type=ip"), webtest.After(s))
+	put(t, s, "one", `{"10.9.9.9":"1"}`) // of an old request
+	put(t, nets, "one", `{"10.0.0.0/16":"1"}`)
+	has(t, nets, "with networks", "10.0.5.5", "-10.9.9.9", "-a")
+	has(t, s, "the configuration before", "a", "10.9.9.9", "-10.0.5.5")
+	back := webtest.Start(t, modules, sized("32k", ""), webtest.After(nets))
+	has(t, back, "with strings again", "-10.0.0.0/16", "-10.0.5.5", "-a")
+	put(t, back, "one", `{"10.0.5.5":"1"}`)
+	has(t, back, "with strings again", "10.0.5.5")
+}
+
+// TestAnotherTypeOfAStateFile: the file belongs to the new zone from then on. An old request that writes gets an error,
+// because its pair would not be on disk.
+func TestAnotherTypeOfAStateFile(t *testing.T) {
+	dir := t.TempDir()
+	s := webtest.Start(t, modules, sized("32k", "state="+dir+"/one.keyval"))
+	put(t, s, "one", `{"a":"1"}`)
+	nets := webtest.Start(t, modules, sized("32k", "type=ip state="+dir+"/nets.keyval"), webtest.After(s))
+	put(t, nets, "one", `{"10.0.0.0/16":"1"}`)
+	put(t, s, "one", `{"b":"1"}`) // it has its file still
+	has(t, crashed(t, dir, "32k"), "a crash", "a", "b", "-10.0.0.0/16")
+	same := webtest.Start(t, modules, sized("32k", "state="+dir+"/nets.keyval"), webtest.After(nets))
+	a := nets.Resource("http/keyvals").Handle(&admin.Call{Method: "POST", Version: 9, Tail: []string{"one"}, Body: []byte(`{"10.1.0.0/16":"1"}`)})
+	const why = `zone "one": a reload has given the state file to another zone, or to one of another type`
+	if a.Err == nil || !strings.Contains(a.Err.Error(), why) {
+		t.Errorf("a write of an old request to a file that has another zone: %+v", a)
+	}
+	has(t, same, "with strings again", "-10.1.0.0/16")
+}
