@@ -272,6 +272,54 @@ func TestAReloadKeepsConnections(t *testing.T) {
 	}
 }
 
+// TestAReloadThatResizesAZoneKeepsConnections: those of this node and of the other one, shared or not.
+func TestAReloadThatResizesAZoneKeepsConnections(t *testing.T) {
+	cl := harness.NewCluster(t, 2)
+	hangs(t, cl.Net+".101:9200")
+	shared := strings.Replace(connected, "EXTRA", "", 1)
+	local := strings.ReplaceAll(shared, ":1m sync;", ":1m;")
+	cl.Start(shared)
+	a, b := cl.Nodes[0], cl.Nodes[1]
+	held := map[string][]net.Conn{}
+	for _, s := range sides {
+		held[s.name] = s.holds(a, 3)
+	}
+	for _, size := range []string{"8m", "32k"} {
+		for _, n := range cl.Nodes {
+			reloadTo(t, n, strings.ReplaceAll(shared, ":1m sync;", ":"+size+" sync;"))
+		}
+		for _, s := range sides {
+			s.counts(a, 3, 3)
+			s.counts(b, 3, 0)
+			held[s.name][0].Close()
+			s.counts(b, 2, 0)
+			held[s.name] = append(held[s.name][1:], s.holds(a, 1)...)
+			s.counts(b, 3, 0)
+			other := s.holds(b, 6)
+			s.counts(a, 9, 3)
+			s.rejects(a)
+			for _, conn := range other {
+				conn.Close()
+			}
+			s.counts(a, 3, 3)
+		}
+	}
+	for _, size := range []string{"1m", "8m", "32k"} { // no longer shared, and then of another size
+		for _, n := range cl.Nodes {
+			reloadTo(t, n, strings.ReplaceAll(local, ":1m;", ":"+size+";"))
+		}
+		for _, s := range sides {
+			s.counts(a, 3, 0)
+		}
+	}
+	for _, s := range sides {
+		held[s.name][0].Close()
+		s.counts(a, 2, 0)
+		s.holds(a, 7)
+		s.rejects(a)
+	}
+}
+
 // TestANodeThatDoesNotShareTheZone, such as one of an older release, counts alone; the others name it.
 func TestANodeThatDoesNotShareTheZone(t *testing.T) {
 	cl := harness.NewCluster(t, 3)
