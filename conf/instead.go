@@ -35,10 +35,9 @@ var instead = map[string]string{
 	"proxy_session_drop": "remove it: sessions to a server that was removed end with their clients or by " +
 		"proxy_timeout",
 
-	"setfib":        "remove it: it applies only to FreeBSD",
-	"accept_filter": "remove it: it applies only to FreeBSD and NetBSD; on Linux, use deferred",
-	"tcp":           "remove it: a name server is asked over TCP when an answer is too long for UDP",
-	"local":         "remove it, and let the routes of the host decide",
+	"setfib": "remove it: it applies only to FreeBSD",
+	"tcp":    "remove it: a name server is asked over TCP when an answer is too long for UDP",
+	"local":  "remove it, and let the routes of the host decide",
 }
 
 const (

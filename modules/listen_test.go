@@ -130,6 +130,17 @@ func TestListenIsOneOnBothSides(t *testing.T) {
 	}
 }
 
+// nginx starts with filters of FreeBSD on other systems, and so does a file of both.
+func TestFiltersOfOtherSystems(t *testing.T) {
+	for name, side := range listenSides {
+		if got := side.problem(t, servers("listen 8001 accept_filter=dataready;", side.content)); got != "" {
+			t.Error(name, got)
+		}
+	}
+	s := webtest.Start(t, families, `server { listen 127.0.0.1:80 accept_filter=dataready; return 200 x; }`)
+	s.Logged(`accept filters "accept_filter=dataready" are not supported on this platform, ignored in /test.conf:1`)
+}
+
 // loadStream loads nginx's stream where Debian has it as a module.
 func loadStream(side string) string {
 	const module = "/usr/lib/nginx/modules/ngx_stream_module.so"

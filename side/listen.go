@@ -134,6 +134,10 @@ func socketOptions(a *conf.Args) (o sockaddr.Options, err error) {
 		ReusePort: a.Has("reuseport"),
 		Multipath: a.Has("multipath"),
 	}
+	if a.Has("accept_filter") { // nginx logs this at emerg, and starts
+		a.Warn("accept filters \"accept_filter=%s\" are not supported on this platform, ignored",
+			a.Value("accept_filter"))
+	}
 	o.Bind = a.Has("bind") || a.Has("so_keepalive") || o.Deferred || o.ReusePort || o.Multipath
 	if a.Has("backlog") {
 		if o.Backlog, err = conf.Int(1, maxBacklog)(a.Value("backlog")); err != nil {
@@ -233,6 +237,7 @@ func ListenParams(own map[string]string) map[string]string {
 		"fastopen":       "TCP Fast Open, with that many connections pending at most.",
 		"reuseport":      "Sets SO_REUSEPORT.",
 		"multipath":      "Accepts Multipath TCP.",
+		"accept_filter":  "Accepted with a warning, no effect: it is of FreeBSD and NetBSD.",
 	}
 	maps.Copy(all, own)
 	return all

@@ -26,8 +26,8 @@ var Module = stream.Module{
 				Name: "listen", In: conf.StreamServer, Repeat: true, OneMore: true, Params: listenParams,
 				Syntax: "<address> [default_server] [ssl] [udp] [proxy_protocol] [bind] [backlog=<number>] " +
 					"[ipv6only=on|off] [so_keepalive=<parameters>] [rcvbuf=<size>] [sndbuf=<size>] [deferred] " +
-					"[fastopen=<number>] [reuseport] [multipath]",
-				Unsupported: []string{"setfib=", "accept_filter="},
+					"[fastopen=<number>] [reuseport] [multipath] [accept_filter=<filter>]",
+				Unsupported: []string{"setfib="},
 				Doc: "Sets the address and port, or the unix socket path, on which the server accepts connections " +
 					"or, with `udp`, datagrams. Among several servers of an address, `server_name` selects one; the " +
 					"default is the one with `default_server`, otherwise the first. With a wildcard address, all " +

@@ -111,9 +111,9 @@ var structure = []conf.Directive{
 		Name: "listen",
 		Syntax: "<address> [default_server] [default] [ssl] [http2] [proxy_protocol] [bind] [backlog=<number>] " +
 			"[ipv6only=on|off] [so_keepalive=<parameters>] [rcvbuf=<size>] [sndbuf=<size>] [deferred] " +
-			"[fastopen=<number>] [reuseport] [multipath]",
+			"[fastopen=<number>] [reuseport] [multipath] [accept_filter=<filter>]",
 		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80", Params: listenParams,
-		Unsupported: []string{"quic", "setfib=", "accept_filter="},
+		Unsupported: []string{"quic", "setfib="},
 		Doc:         "Sets the address and port, or the unix socket path, on which the server accepts requests.",
 		Set:         conf.Raw(func(s *web.Settings, a *conf.Args) error { return s.Listens.Set(a, defaultPort) }),
 	},
