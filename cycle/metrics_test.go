@@ -26,7 +26,7 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 	h := newHost(t)
 	backend := address(t)
 	certificate, key := certified(t, h.dir)
-	h.run(strings.NewReplacer("HTTP", http, "OWN", own, "SYNC", sync, "BACKEND", backend, "MEMBERS", members, "MORE", more,
+	h.run(strings.NewReplacer("HTTP", http, "OWN", own, "CHECKED", address(t), "SYNC", sync, "BACKEND", backend, "MEMBERS", members, "MORE", more,
 		"CERTIFICATE", certificate, "KEY", key, "STATE", filepath.Join(h.dir, "strict.state")).Replace(`
 		http {
 			access_log off;
@@ -36,12 +36,14 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 			keyval_zone zone=pairs:1m sync; keyval $uri $value zone=pairs; MORE
 			proxy_cache_path pages keys_zone=pages:1m max_size=1g;
 			upstream servers { zone servers 64k; server BACKEND max_conns=100; queue 5; }
+			upstream zchecked { zone zchecked 64k; server 127.99.99.99:1; }
 			server {
 				listen HTTP; status_zone site;
 				location /metrics { metrics; }
 				location /guarded { metrics; deny all; }
 				location /api { api write=on; }
 				location / { status_zone root; limit_req zone=req burst=100 nodelay; limit_conn conn 10; proxy_pass http://servers; }
+				location = /checked { proxy_pass http://zchecked; health_check sync interval=1h; }
 			}
 			server { listen BACKEND; ssl_certificate CERTIFICATE; ssl_certificate_key KEY; return 204; }
 		}
@@ -49,7 +51,9 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 			limit_conn_zone $remote_addr zone=sconn:1m;
 			resolver 127.0.0.1:1 status_zone=names;
 			upstream sservers { zone sservers 64k; server HTTP max_conns=100; }
+			upstream zchecked { zone zschecked 64k; server 127.99.99.99:1; }
 			server { listen OWN; status_zone passing; limit_conn sconn 10; proxy_pass sservers; }
+			server { listen CHECKED; proxy_pass zchecked; health_check sync interval=1h; }
 			server { listen SYNC; zone_sync; zone_sync_connect_retry_interval 20ms; zone_sync_strict_state STATE; MEMBERS }
 		}`))
 	t.Cleanup(h.Stop)

@@ -151,7 +151,8 @@ func documentedNode(t *testing.T) *described {
 				listen HTTP; status_zone z;
 				location /api { api write=on; client_body_buffer_size 1k; client_max_body_size 1m; }
 				location /read { api; }
-				location / { status_zone z; limit_req zone=req burst=100 nodelay; limit_conn conn 10; proxy_pass http://u; }
+				location / { status_zone z; limit_req zone=req burst=100 nodelay; limit_conn conn 10; proxy_pass http://u;
+					health_check sync interval=1h; }
 			}
 			server { listen BACKEND; ssl_certificate CERTIFICATE; ssl_certificate_key KEY; return 204; }
 		}
@@ -159,8 +160,8 @@ func documentedNode(t *testing.T) *described {
 			limit_conn_zone $remote_addr zone=sconn:1m;
 			keyval_zone zone=spairs:1m timeout=1h sync; keyval $remote_addr $value zone=spairs;
 			resolver 127.0.0.1:1 status_zone=z;
-			upstream u { zone su 64k sync; server HTTP max_conns=100; }
-			server { listen OWN; status_zone z; limit_conn sconn 10; proxy_pass u; }
+			upstream u { zone su 64k sync; server HTTP max_conns=100; server 127.0.0.9:1 backup; }
+			server { listen OWN; status_zone z; limit_conn sconn 10; proxy_pass u; health_check sync interval=1h; }
 			server { listen SYNC; zone_sync; zone_sync_strict_state STATE; zone_sync_server SYNC; }
 		}`))
 	t.Cleanup(h.Stop)

@@ -20,6 +20,23 @@ type Monitor interface {
 	// it must call no method of the group or the server. It returns the health with which the server starts, and a
 	// value that replaces the one of an earlier call; see Server.SetHealth.
 	Joined(s *Server) (watch any, h Health)
+	// Failing is called when failures of clients make a server unavailable, and for each failure of the only server of
+	// a group, which never becomes so; with what Joined returned, and under the same rules.
+	Failing(watch any)
+}
+
+// failing tells the monitor of a failure of clients.
+func (g *Group) failing(s *Server) {
+	if g.monitor != nil {
+		g.monitor.Failing(s.watch)
+	}
+}
+
+// Succeeded is when the server has last served a client (monotonic), 0 if it never did.
+func (s *Server) Succeeded() int64 {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.succeededMS
 }
 
 // Watch sets the monitor of the group and announces all servers to it.
@@ -98,6 +115,16 @@ func (g *Group) Healths() map[Identity]Health {
 	return all
 }
 
+// CountsVerdicts makes Checks have the verdicts of other nodes.
+func (s *Stats) CountsVerdicts() { s.isShared.Store(true) }
+
+// CountTaken counts a verdict of another node that now counts here, CountContradicted one that this node has begun to
+// doubt.
+func (s *Stats) CountTaken() { s.takenVerdicts.Add(1) }
+
+// CountContradicted is described at CountTaken.
+func (s *Stats) CountContradicted() { s.contradicted.Add(1) }
+
 // CountCheck counts one health check.
 func (s *Stats) CountCheck(passed bool) {
 	s.checks.Add(1)
@@ -109,6 +136,10 @@ func (s *Stats) CountCheck(passed bool) {
 
 func (s *Stats) healthChecks() Checks {
 	c := Checks{Checks: s.checks.Load(), Fails: s.failedChecks.Load(), Unhealthy: s.unhealthy.Load()}
+	if s.isShared.Load() {
+		taken, contradicted := s.takenVerdicts.Load(), s.contradicted.Load()
+		c.Taken, c.Contradicted = &taken, &contradicted
+	}
 	if c.Checks > 0 {
 		passed := s.lastPassed.Load()
 		c.LastPassed = &passed

@@ -229,6 +229,7 @@ func (a *Attempt) Connected(now clock.Reading, took time.Duration) {
 		a.group.mu.Lock()
 		defer a.group.mu.Unlock()
 		s.Stats.connect.add(took)
+		s.succeededMS = now.MonoMS
 		if s.accessedMS < s.checkedMS {
 			s.recover(now)
 			a.group.serve(now)
@@ -252,8 +253,11 @@ func (a *Attempt) Free(outcome Outcome, now clock.Reading) (disabled bool) {
 	a.endInflight(now.MonoMS)
 	a.current = nil
 	s.Stats.Measure(a.times)
-	if outcome == Failure {
+	switch outcome {
+	case Failure:
 		s.Stats.fails++
+	case Success:
+		s.succeededMS = now.MonoMS
 	}
 	if a.keepPlace(s) {
 		return false
@@ -261,6 +265,9 @@ func (a *Attempt) Free(outcome Outcome, now clock.Reading) (disabled bool) {
 	g.vacate(s)
 	if g.primary.single && a.set == &g.primary {
 		a.tries = 0
+		if outcome == Failure {
+			g.failing(s)
+		}
 		s.recover(now)
 		return false
 	}
@@ -291,6 +298,7 @@ func (s *Server) fail(now clock.Reading) (disabled bool) {
 		s.failed = true
 		s.Stats.unavail++
 		s.Stats.goneOut(now.WallMS)
+		s.group.failing(s)
 	}
 	return true
 }

@@ -233,6 +233,7 @@ func TestQueueEndsWhenAServerBecomesAvailable(t *testing.T) {
 type ill struct{}
 
 func (ill) Joined(s *Server) (any, Health) { return s.ID, Unhealthy }
+func (ill) Failing(any)                    {}
 
 // TestQueueEndsWhenAServerIsHealthy: a health check that succeeds serves those who wait.
 func TestQueueEndsWhenAServerIsHealthy(t *testing.T) {

@@ -76,6 +76,7 @@ type Server struct {
 	effectiveWeight int
 	fails           int
 	accessedMS      int64 // of the last failure, monotonic
+	succeededMS     int64 // when it has last served a client, monotonic; 0 is never
 	checkedMS       int64 // of the last failure or of the last probe after one
 	slowFromMS      int64 // when the slow start started; 0 is none
 	failed          bool  // max_fails is reached and no success followed

@@ -20,6 +20,8 @@ type Stats struct {
 
 	checks, failedChecks, unhealthy atomic.Uint64 // of health checks; unhealthy is how often the server became so
 	lastPassed                      atomic.Bool   // if checks is not 0
+	takenVerdicts, contradicted     atomic.Uint64 // of other nodes
+	isShared                        atomic.Bool   // the nodes take turns
 
 	// Attempts write to them under the group's lock, so that cores do not meet there.
 	connect, header, response meter // connect is of stream only
@@ -133,7 +135,7 @@ func (s *Stats) reset() {
 		c.sent.Store(0)
 		c.received.Store(0)
 	}
-	for _, c := range []*atomic.Uint64{&s.checks, &s.failedChecks, &s.unhealthy} {
+	for _, c := range []*atomic.Uint64{&s.checks, &s.failedChecks, &s.unhealthy, &s.takenVerdicts, &s.contradicted} {
 		c.Store(0)
 	}
 	s.requests, s.fails, s.unavail, s.downMS = 0, 0, 0, 0

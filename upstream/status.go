@@ -89,6 +89,10 @@ type Checks struct {
 	Checks    uint64 `json:"checks"`
 	Fails     uint64 `json:"fails"`
 	Unhealthy uint64 `json:"unhealthy"`
+	// Taken are verdicts of other nodes that counted here, Contradicted those that this node doubted; nil unless the
+	// nodes take turns.
+	Taken        *uint64 `json:"taken,omitempty"`
+	Contradicted *uint64 `json:"contradicted,omitempty"`
 	// LastPassed is nil before the first check.
 	LastPassed *bool `json:"last_passed,omitempty"`
 }

@@ -23,6 +23,8 @@ type Check struct {
 	// Log is the error log of the location or server.
 	Log    logs.Logger
 	Prober Prober
+	// Sharing is set if the nodes of the cluster take turns (`sync`).
+	Sharing *Sharing
 }
 
 // Prober makes the checks of one directive. It is called from several goroutines, but for one Target only from one at a
@@ -57,7 +59,19 @@ type one struct {
 
 	// Of the scheduler, under its lock.
 	due   time.Time
-	index int // in the heap
+	index int       // in the heap, or notWaiting
+	ran   time.Time // when it last ended
+	again bool      // it is due again as soon as it has ended
+
+	turn *turn // nil unless the nodes of the cluster take turns
+}
+
+// forget ends the check: its server has left, or the configuration has.
+func (o *one) forget() {
+	o.check.Prober.Forget(&o.Target)
+	if o.turn != nil {
+		o.check.Sharing.leave(o)
+	}
 }
 
 // judge counts a result, and returns the health that follows from it; decided is false if that stays as it was.

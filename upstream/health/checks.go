@@ -68,6 +68,7 @@ func (c *Checks) Add(g, before *upstream.Group, check *Check) {
 // start starts the checks. They end with ctx.
 func (c *Checks) start(ctx context.Context) {
 	c.schedule.init(c.run)
+	c.present(ctx)
 	for _, g := range c.groups {
 		if g.before != nil {
 			known := g.before.Healths()
@@ -87,6 +88,8 @@ type watched struct {
 
 	mu     sync.Mutex
 	health []upstream.Health // by check
+
+	shared []*one // its checks for which the nodes of the cluster take turns
 }
 
 // Joined makes a group an upstream.Monitor.
@@ -102,11 +105,19 @@ func (g *group) Joined(s *upstream.Server) (watch any, h upstream.Health) {
 		w.health[i] = check.first(before, known)
 		all[i] = one{
 			Target: Target{Server: s, Addr: s.Addr.WithPort(check.Port)}, check: check, watched: w, number: i,
-			due: time.Now().Add(randomly(check.Jitter)),
+			due: time.Now().Add(randomly(check.Jitter)), index: notWaiting,
 		}
+		g.all.takeTurns(&all[i])
 	}
 	h = w.worst()
-	g.all.schedule.add(all)
+	for _, o := range w.shared {
+		o.check.Sharing.join(o)
+	}
+	if !g.all.schedule.add(all) {
+		for _, o := range w.shared {
+			o.check.Sharing.leave(o)
+		}
+	}
 	return w, h
 }
 
@@ -132,6 +143,9 @@ func (c *Checks) run(ctx context.Context, o *one) (pause time.Duration, again bo
 	if gone {
 		return 0, false
 	}
+	if checkable && o.turn != nil {
+		return c.runShared(ctx, o)
+	}
 	if checkable {
 		step, err := c.probe(ctx, o)
 		if ctx.Err() != nil {
@@ -139,12 +153,17 @@ func (c *Checks) run(ctx context.Context, o *one) (pause time.Duration, again bo
 		}
 		c.settle(o, step, err)
 	}
-	pause = o.check.Interval + randomly(o.check.Jitter)
+	return o.pause(), true
+}
+
+// pause is the time until the next check.
+func (o *one) pause() time.Duration {
+	pause := o.check.Interval + randomly(o.check.Jitter)
 	if !o.started {
 		// The first checks of all servers begin together, the others are spread over the interval.
 		o.started, pause = true, randomly(pause)+time.Millisecond
 	}
-	return pause, true
+	return pause
 }
 
 // probe calls the prober. A fault of this program must not end it, so a panic is a failed check.
@@ -162,10 +181,14 @@ func (c *Checks) probe(ctx context.Context, o *one) (step string, err error) {
 // settle counts the result of a check and changes the health of its server.
 func (c *Checks) settle(o *one, step string, err error) {
 	o.Server.Stats.CountCheck(err == nil)
-	h, decided := o.judge(err == nil)
-	if !decided {
-		return
+	if h, decided := o.judge(err == nil); decided {
+		c.become(o, h, func() { o.tell(h, step, err) })
 	}
+}
+
+// become changes the health of a server. tell is called afterwards if it was another: whoever reads the line finds the
+// server in this state.
+func (c *Checks) become(o *one, h upstream.Health, tell func()) {
 	w := o.watched
 	w.mu.Lock()
 	defer w.mu.Unlock() // held while the server changes: its checks end in any order
@@ -174,7 +197,7 @@ func (c *Checks) settle(o *one, step string, err error) {
 	}
 	w.health[o.number] = h
 	o.Server.SetHealth(w, w.worst(), c.clock.Now())
-	o.tell(h, step, err) // afterwards: whoever reads the line finds the server in this state
+	tell()
 }
 
 // tell logs that the health of a server has changed, in the words of NGINX Plus, and adds the reason.

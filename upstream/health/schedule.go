@@ -61,16 +61,54 @@ func (s *schedule) init(run func(context.Context, *one) (time.Duration, bool)) {
 	s.work = make(chan *one, maxParked)
 }
 
-// add adds the checks of one server.
-func (s *schedule) add(all []one) {
+// add adds the checks of one server; it returns false if the configuration has ended.
+func (s *schedule) add(all []one) bool {
 	s.mu.Lock()
+	ended := s.ended
 	for i := range all {
-		if !s.ended {
+		if !ended {
 			heap.Push(&s.waiting, &all[i])
 		}
 	}
 	s.mu.Unlock()
 	s.rouse()
+	return !ended
+}
+
+// notWaiting is the index of a check that is not in the heap: it runs, or has not begun.
+const notWaiting = -1
+
+// leastPause bounds how often advance makes a check run: what peers tell calls it.
+const leastPause = 10 * time.Millisecond
+
+// advance makes a check due now; one that runs is due again when it has ended.
+func (s *schedule) advance(o *one) {
+	s.mu.Lock()
+	first := false
+	switch {
+	case s.ended:
+	case o.index == notWaiting:
+		o.again = true
+	default:
+		if due := s.soon(o); due.Before(o.due) {
+			o.due = due
+			heap.Fix(&s.waiting, o.index)
+			first = o.index == 0
+		}
+	}
+	s.mu.Unlock()
+	if first {
+		s.rouse()
+	}
+}
+
+// soon is the earliest time at which a check may run again.
+func (s *schedule) soon(o *one) time.Time {
+	now := time.Now()
+	if least := o.ran.Add(leastPause); now.Before(least) {
+		return least
+	}
+	return now
 }
 
 // rouse makes serve look at the heap again.
@@ -155,13 +193,16 @@ func (s *schedule) serveOne(ctx context.Context, o *one) {
 	again = again && !s.ended
 	first := false
 	if again {
-		o.due = s.dueAfter(pause)
+		o.due, o.ran = s.dueAfter(pause), time.Now()
+		if o.again {
+			o.again, o.due = false, s.soon(o)
+		}
 		heap.Push(&s.waiting, o)
 		first = o.index == 0
 	}
 	s.mu.Unlock()
 	if !again {
-		o.check.Prober.Forget(&o.Target)
+		o.forget()
 	}
 	if first || full {
 		s.rouse()
@@ -184,7 +225,7 @@ func (s *schedule) end() {
 		break
 	}
 	for _, o := range left {
-		o.check.Prober.Forget(&o.Target)
+		o.forget()
 	}
 }
 
@@ -212,5 +253,6 @@ func (h *byTime) Pop() any {
 	o := all[len(all)-1]
 	all[len(all)-1] = nil
 	*h = all[:len(all)-1]
+	o.index = notWaiting
 	return o
 }

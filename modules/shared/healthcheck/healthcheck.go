@@ -18,7 +18,7 @@ import (
 
 // Syntax are the parameters that both sides have.
 const Syntax = "[interval=<time>] [jitter=<time>] [fails=<number>] [passes=<number>] [mandatory [persistent]] " +
-	"[match=<name>] [port=<number>]"
+	"[match=<name>] [port=<number>] [sync]"
 
 // Params explains them.
 var Params = map[string]string{
@@ -31,6 +31,8 @@ var Params = map[string]string{
 	"persistent": "With `mandatory`: servers that were healthy before a reload stay healthy.",
 	"match":      "Name of the `match` block with the tests of a response.",
 	"port":       "Port to connect to, by default that of the server.",
+	"sync": "The nodes of the cluster take turns: one of them checks each server and tells the others. Each node " +
+		"checks servers at 127.0.0.1, [::1] and on unix sockets itself.",
 }
 
 // defaultInterval is that of nginx.
@@ -41,11 +43,15 @@ type Line struct {
 	// Check lacks the log and the prober.
 	Check health.Check
 	Node  *conf.Node
+	// Sync means that the nodes of the cluster take turns; Like are further nodes of the configuration on which the
+	// check depends: nodes take turns only with checks that are the same.
+	Sync bool
+	Like []*conf.Node
 }
 
 // Read reads the parameters of both sides.
 func Read(a *conf.Args) (Line, error) {
-	l := Line{Node: a.Node, Check: health.Check{
+	l := Line{Node: a.Node, Sync: a.Has("sync"), Check: health.Check{
 		Interval: defaultInterval, Fails: 1, Passes: 1,
 		Mandatory: a.Has("mandatory"), Persistent: a.Has("persistent"), Match: a.Value("match"),
 	}}
@@ -100,7 +106,14 @@ func number(a *conf.Args, name string, most int, to *int) error {
 }
 
 // Start adds a check of the servers of a group to the configuration. g is nil if the group depends on the request.
-func Start[C side.Subject](p *plan.Plan, l Line, g *groups.Group[C], log logs.Logger, prober health.Prober) error {
+func Start[C side.Subject](
+	p *plan.Plan,
+	s *side.Side[C],
+	l Line,
+	g *groups.Group[C],
+	log logs.Logger,
+	prober health.Prober,
+) error {
 	switch {
 	case g == nil:
 		return conf.At(l.Node, "\"health_check\" cannot be used with variables in the address of the servers")
@@ -112,6 +125,12 @@ func Start[C side.Subject](p *plan.Plan, l Line, g *groups.Group[C], log logs.Lo
 	}
 	check := l.Check
 	check.Log, check.Prober = log, prober
+	if l.Sync {
+		var err error
+		if check.Sharing, err = share(p, &l, s.Name, g.Group); err != nil {
+			return conf.At(l.Node, "%s", err)
+		}
+	}
 	var before *upstream.Group
 	if old := plan.Before[groups.List[C]](p).Named(g.Name); old != nil {
 		before = old.Group
@@ -121,26 +140,35 @@ func Start[C side.Subject](p *plan.Plan, l Line, g *groups.Group[C], log logs.Lo
 }
 
 // Matches are the match blocks of one side of a configuration; M has the tests of a side.
-type Matches[M any] struct{ byName map[string]*M }
+type Matches[M any] struct{ byName map[string]declared[M] }
+
+type declared[M any] struct {
+	tests *M
+	node  *conf.Node
+}
 
 // Declare adds a block.
-func (m *Matches[M]) Declare(name string, tests *M) error {
-	if m.byName[name] != nil {
+func (m *Matches[M]) Declare(name string, tests *M, node *conf.Node) error {
+	if m.byName[name].tests != nil {
 		return fmt.Errorf("duplicate match \"%s\"", name)
 	}
 	if m.byName == nil {
-		m.byName = map[string]*M{}
+		m.byName = map[string]declared[M]{}
 	}
-	m.byName[name] = tests
+	m.byName[name] = declared[M]{tests, node}
 	return nil
 }
 
-// Find returns the tests that a line names; nil without a name.
-func (m *Matches[M]) Find(l Line) (*M, error) {
+// Find returns the tests that a line names; nil without a name. The check then depends on their block.
+func (m *Matches[M]) Find(l *Line) (*M, error) {
 	name := l.Check.Match
-	tests := m.byName[name]
-	if name != "" && tests == nil {
+	found := m.byName[name]
+	switch {
+	case name == "":
+		return nil, nil
+	case found.tests == nil:
 		return nil, conf.At(l.Node, "match \"%s\" is not defined", name)
 	}
-	return tests, nil
+	l.Like = append(l.Like, found.node)
+	return found.tests, nil
 }

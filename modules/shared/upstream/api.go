@@ -11,11 +11,12 @@ import (
 	"starling/side"
 	servers "starling/upstream"
 	"starling/upstream/groups"
+	"starling/upstream/health"
 )
 
 // Resource is /http/upstreams or /stream/upstreams: the groups that have a zone, as in NGINX Plus.
 func (o *Options[S, C]) Resource(p *plan.Plan) admin.Resource {
-	b := &branch[S, C]{Options: o, clock: p.Clock, groups: groups.Of[C](p).All()}
+	b := &branch[S, C]{Options: o, clock: p.Clock, groups: groups.Of[C](p).All(), plan: p}
 	return admin.Collection[*groups.Group[C]]{
 		Path: o.Side.Name + "/upstreams", Since: 1, Metrics: o.Metrics,
 		Each: b.shared, Find: b.find,
@@ -28,6 +29,7 @@ func (o *Options[S, C]) Resource(p *plan.Plan) admin.Resource {
 		Below: map[string]func(*groups.Group[C], *admin.Call) admin.Answer{
 			"servers": func(g *groups.Group[C], call *admin.Call) admin.Answer { return b.servers(g).Handle(call) },
 			"changes": func(g *groups.Group[C], call *admin.Call) admin.Answer { return b.changes(g).Handle(call) },
+			"health":  func(g *groups.Group[C], call *admin.Call) admin.Answer { return b.seen(g).Handle(call) },
 		},
 	}.Resource()
 }
@@ -36,6 +38,7 @@ type branch[S any, C side.Subject] struct {
 	*Options[S, C]
 	clock  *clock.Clock
 	groups []*groups.Group[C]
+	plan   *plan.Plan
 }
 
 // shared are the groups that have a zone.
@@ -87,6 +90,21 @@ func (b *branch[S, C]) servers(g *groups.Group[C]) admin.Collection[servers.Conf
 			}
 			return admin.Answer{Body: g.Servers()}
 		},
+	}
+}
+
+// seen is what this node and the others make of the servers of one upstream, as far as the nodes take turns with its
+// checks.
+func (b *branch[S, C]) seen(g *groups.Group[C]) admin.Collection[health.Seen] {
+	return admin.Collection[health.Seen]{
+		All: func(*admin.Call) admin.Answer {
+			list := []health.Seen{}
+			if checks := plan.Find[health.Checks](b.plan); checks != nil {
+				list = append(list, checks.SeenBy(g.Group)...)
+			}
+			return admin.Answer{Body: list}
+		},
+		Missing: func(string) *admin.APIError { return admin.PathNotFound() },
 	}
 }
 

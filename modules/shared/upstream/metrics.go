@@ -1,6 +1,10 @@
 package upstream
 
-import "starling/admin"
+import (
+	"strings"
+
+	"starling/admin"
+)
 
 // states are the numbers of server states in NGINX Plus's exporter.
 var states = map[string]float64{"up": 1, "draining": 2, "down": 3, "unavail": 4, "checking": 5, "unhealthy": 6}
@@ -34,6 +38,13 @@ func Metrics(prefix, count, countDoc string) []admin.Metric {
 		at := Figure("health_checks." + of.name)
 		list = append(list, admin.Counter(prefix+"server_health_checks_"+of.name, at, of.help))
 	}
+	own := strings.Replace(prefix, "nginxplus_", "starling_", 1) + "server_health_checks_"
+	list = append(list,
+		admin.Counter(own+"taken_total", Figure("health_checks.taken"),
+			"Verdicts of other nodes that changed the health of a server on this one."),
+		admin.Counter(own+"contradicted_total", Figure("health_checks.contradicted"),
+			"Verdicts of other nodes on a server that this node doubted."),
+	)
 	return append(list, admin.TLSMetrics(prefix+"server_", Figure("ssl."), "with a server")...)
 }
 

@@ -76,7 +76,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 		if route == nil {
 			return nil, conf.At(l.Node, "\"health_check\" requires \"proxy_pass\" in the same server")
 		}
-		tests, err := matches(b.Plan).Find(l.Line)
+		tests, err := matches(b.Plan).Find(&l.Line)
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +84,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 			tests = &match{}
 		}
 		prober := newProber(b.Standalone(l.udp), route, tests, s.timeout)
-		if err := healthcheck.Start(b.Plan, l.Line, route.Group, b.Server.Log, prober); err != nil {
+		if err := healthcheck.Start(b.Plan, &stream.Side, l.Line, route.Group, b.Server.Log, prober); err != nil {
 			return nil, err
 		}
 	}
@@ -100,5 +100,5 @@ func declareMatch(_ *Settings, a *conf.Args) error {
 	if err != nil {
 		return err
 	}
-	return matches(side.PlanOf(a)).Declare(a.Words[0], m)
+	return matches(side.PlanOf(a)).Declare(a.Words[0], m, a.Node)
 }

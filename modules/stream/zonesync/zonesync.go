@@ -379,6 +379,10 @@ func explained(config *tls.Config) *tls.Config {
 // start prepares everything that can fail.
 func (s *state) start(ctx context.Context, p *plan.Plan) (err error) {
 	s.running = ctx
+	// Health checks that are built after this server have declared zones, too.
+	if s.config.Node.Zones, err = sharedZones(p); err != nil {
+		return err
+	}
 	s.prepared, err = carrier.Prepare(ctx, s.config)
 	return err
 }

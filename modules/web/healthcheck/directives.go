@@ -4,6 +4,7 @@ package healthcheck
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 
 	"starling/conf"
@@ -108,12 +109,17 @@ func build(b *web.Block) (web.Handler, error) {
 			return nil, conf.At(l.Node,
 				"\"type=grpc\" requires \"grpc_pass\", but the location has \"%s_pass\"", prefix)
 		}
-		tests, err := matches(b.Plan).Find(l.Line)
+		tests, err := matches(b.Plan).Find(&l.Line)
 		if err != nil {
 			return nil, err
 		}
+		for _, n := range b.Scope.Node.Block {
+			if strings.HasSuffix(n.Name, "_pass") {
+				l.Like = append(l.Like, n)
+			}
+		}
 		prober := &prober{forwards: forwards, uri: l.uri, keepFor: l.keepFor, tests: tests, grpc: l.grpc}
-		if err := healthcheck.Start(b.Plan, l.Line, forwards.Group(), b.Current.Log, prober); err != nil {
+		if err := healthcheck.Start(b.Plan, &web.Side, l.Line, forwards.Group(), b.Current.Log, prober); err != nil {
 			return nil, err
 		}
 	}
@@ -129,5 +135,5 @@ func declareMatch(_ *Settings, a *conf.Args) error {
 	if err != nil {
 		return err
 	}
-	return matches(side.PlanOf(a)).Declare(a.Words[0], m)
+	return matches(side.PlanOf(a)).Declare(a.Words[0], m, a.Node)
 }
