@@ -32,7 +32,7 @@ type costed struct {
 // costs measures time and processor time of decisions, in turns. Products that serve HTTP are measured with and without
 // their limit; the services do nothing but decide.
 func (c *comparison) costs() error {
-	list, err := c.rivals()
+	list, err := c.firstChoices()
 	if err != nil {
 		return err
 	}
@@ -43,9 +43,9 @@ func (c *comparison) costs() error {
 		}
 	}()
 	for _, r := range list {
-		fl, err := r.start()
+		fl, err := r.begin()
 		if err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
+			return err
 		}
 		all = append(all, &costed{name: r.name, fleet: fl, dial: fl.dial})
 		if fl.plain != nil {

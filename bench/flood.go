@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// A flood: three times the limit for as long as a window is forgotten by every product.
+// A flood: for so long that every product forgets its first windows.
 const (
-	floodRate = 3 * limitRate
 	floodTime = 10 * time.Second
 	// floodLanes is how many connections share 1,000 requests a second: none may need more than 8 ms for one.
 	floodLanes = 8
@@ -218,12 +217,12 @@ func (c *comparison) floods() error {
 			name   string
 			shares [nodes]int
 		}{
-			{"evenly", [nodes]int{floodRate / nodes, floodRate / nodes, floodRate / nodes}},
-			{"at one node", [nodes]int{floodRate}},
+			{"evenly", [nodes]int{c.floodRate / nodes, c.floodRate / nodes, c.floodRate / nodes}},
+			{"at one node", [nodes]int{c.floodRate}},
 		} {
-			fl, err := r.start()
+			fl, err := r.begin()
 			if err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
+				return err
 			}
 			c.flooded(r, fl, spread.name, spread.shares)
 			fl.stop()
@@ -256,15 +255,15 @@ const (
 
 // crashes kills each node of each product in turn, in a flood that comes evenly, and what the nodes share.
 func (c *comparison) crashes() error {
-	list, err := c.rivals()
+	list, err := c.firstChoices()
 	if err != nil {
 		return err
 	}
 	for _, r := range list {
 		for victim := range nodes + 1 {
-			fl, err := r.start()
+			fl, err := r.begin()
 			if err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
+				return err
 			}
 			if victim < nodes {
 				c.crashed(r, fl, fmt.Sprint("node ", victim+1), fl.nodes[victim])
@@ -279,7 +278,7 @@ func (c *comparison) crashes() error {
 
 // crashed kills one process of a flooded cluster.
 func (c *comparison) crashed(r rival, fl *fleet, name string, victim *process) {
-	share := floodRate / nodes
+	share := c.floodRate / nodes
 	begin := time.Now()
 	var at atomic.Int64
 	time.AfterFunc(crashAfter, func() {

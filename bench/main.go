@@ -10,6 +10,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -114,18 +115,19 @@ func (b *bench) series(only string, save bool, all []measurement) error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, m := range all {
 		if !strings.Contains(m.name, only) {
 			continue
 		}
 		fmt.Println(m.name)
-		if err := m.take(b); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+		if err := m.take(b); err != nil { // the others are taken all the same
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", m.name, err))
 		}
 	}
 	after, err := readSteal()
 	if err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
 	b.report.Steal = after.since(begun)
 	b.report.Valid = b.report.Steal <= stealMax
@@ -134,9 +136,9 @@ func (b *bench) series(only string, save bool, all []measurement) error {
 		fmt.Printf("INVALID: more than %.0f %% was stolen; measure again\n", 100*stealMax)
 	}
 	if save {
-		return b.save()
+		failed = errors.Join(failed, b.save())
 	}
-	return nil
+	return failed
 }
 
 // bench is one run.
