@@ -148,10 +148,12 @@ type flood struct {
 	// shares are the requests a second of each node.
 	shares [nodes]int
 	lasts  time.Duration
+	// failure is the first error.
+	failure atomic.Pointer[error]
 }
 
 // run sends them. A connection that fails goes on at the next node, as a client's balancer would let it.
-func (f flood) run(begin time.Time) []shot {
+func (f *flood) run(begin time.Time) []shot {
 	var (
 		group sync.WaitGroup
 		lock  sync.Mutex
@@ -170,11 +172,14 @@ func (f flood) run(begin time.Time) []shot {
 		}
 	}
 	group.Wait()
+	if err := f.failure.Load(); err != nil {
+		fmt.Println("  the first error:", *err)
+	}
 	return all
 }
 
 // lane is one connection, which sends a request every so often.
-func (f flood) lane(begin time.Time, node int, every, offset time.Duration) (shots []shot) {
+func (f *flood) lane(begin time.Time, node int, every, offset time.Duration) (shots []shot) {
 	var conn asker
 	defer func() {
 		if conn != nil {
@@ -197,6 +202,7 @@ func (f flood) lane(begin time.Time, node int, every, offset time.Duration) (sho
 		s.done, s.failed = time.Since(begin), err != nil
 		shots = append(shots, s)
 		if err != nil {
+			f.failure.CompareAndSwap(nil, &err)
 			if conn != nil {
 				_ = conn.Close() // it has failed
 			}
@@ -234,7 +240,7 @@ func (c *comparison) floods() error {
 // flooded floods a cluster once.
 func (c *comparison) flooded(r rival, fl *fleet, spread string, shares [nodes]int) {
 	begin := time.Now()
-	shots := flood{fl, "flooded", shares, floodTime}.run(begin)
+	shots := (&flood{fleet: fl, key: "flooded", shares: shares, lasts: floodTime}).run(begin)
 	what := "flood " + spread + ", " + r.name + ", "
 	alone := ideal(r.rule, begin, shots)
 	admitted, failed := passed(shots, 0, floodTime)
@@ -285,7 +291,7 @@ func (c *comparison) crashed(r rival, fl *fleet, name string, victim *process) {
 		at.Store(int64(time.Since(begin)))
 		victim.kill()
 	})
-	shots := flood{fl, "crash", [nodes]int{share, share, share}, crashFlood}.run(begin)
+	shots := (&flood{fleet: fl, key: "crash", shares: [nodes]int{share, share, share}, lasts: crashFlood}).run(begin)
 	killed := time.Duration(at.Load())
 	what := fmt.Sprintf("crash of %s, %s, ", name, r.name)
 	may, _ := passed(ideal(r.rule, begin, shots), killed, killed+time.Second)
