@@ -1,6 +1,10 @@
 package core
 
-import "starling/conf"
+import (
+	"strings"
+
+	"starling/conf"
+)
 
 const locationsIf = locations | conf.LocationIf
 
@@ -28,8 +32,9 @@ func Off() *conf.Module {
 		m.Directives = append(
 			m.Directives,
 			conf.Directive{Name: d.name, Syntax: d.accepted, Refused: d.refused, In: d.in,
-				Doc: "Accepted only with the value that switches it off. Not supported: " + d.lacks + ".",
-				Set: func(any, *conf.Args) error { return nil }},
+				Repeat: strings.HasSuffix(d.refused, "..."), // a set, to which each adds
+				Doc:    "Accepted only with the value that switches it off. Not supported: " + d.lacks + ".",
+				Set:    func(any, *conf.Args) error { return nil }},
 		)
 	}
 	return m

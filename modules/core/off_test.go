@@ -51,6 +51,7 @@ var offs = []struct {
 	refused []string
 	in      []conf.Context
 }{
+	{"dav_methods off; dav_methods off", nil, []conf.Context{conf.Location}},
 	{"dav_methods off", []string{"dav_methods PUT DELETE"}, []conf.Context{conf.Location}},
 	{"create_full_put_path off", []string{"create_full_put_path on"}, []conf.Context{conf.Location}},
 }
