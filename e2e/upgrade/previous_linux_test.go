@@ -1,0 +1,264 @@
+package upgrade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"starling/e2e/harness"
+	"starling/lib/testkit"
+)
+
+// previousCommit is the last one of 2026-11-28: before answers that wait for peers, questions, sums, shared upstreams,
+// shared connections and strict limits.
+const previousCommit = "550969ef883064d5758e4d89fb647dd356377c83"
+
+// buildPatience is for a build that takes 40 s of a processor, once: go keeps what it has compiled. All tests of a package
+// together have ten minutes.
+const buildPatience = 4 * time.Minute
+
+// buildPrevious builds the binary of previousCommit. It skips the test if the repository does not have that commit.
+func buildPrevious(t *testing.T) string {
+	t.Helper()
+	root, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		t.Skip("there is no git repository to build the previous release from: ", err)
+	}
+	git := func(args ...string) ([]byte, error) {
+		return exec.Command("git", append([]string{"-C", strings.TrimSpace(string(root))}, args...)...).CombinedOutput()
+	}
+	if out, err := git("cat-file", "-e", previousCommit+"^{commit}"); err != nil {
+		t.Skipf("the repository does not have the commit %s, as after a shallow clone: %v %s", previousCommit, err, out)
+	}
+	dir := t.TempDir()
+	archive, source := filepath.Join(dir, "source.tar"), filepath.Join(dir, "source")
+	if out, err := git("archive", "--output="+archive, previousCommit); err != nil {
+		t.Fatalf("git archive: %v %s", err, out)
+	}
+	if err := os.Mkdir(source, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("tar", "-xf", archive, "-C", source).CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v %s", err, out)
+	}
+	binary := filepath.Join(dir, "starling")
+	// Without optimization, it takes half the time.
+	ctx, cancel := context.WithTimeout(t.Context(), buildPatience)
+	defer cancel()
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-gcflags=starling/...=-N -l", "-ldflags=-s -w", "-o", binary, ".")
+	build.Dir = source
+	out, err := build.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Skipf("this machine is too busy to build the previous release within %v", buildPatience)
+	}
+	if err != nil {
+		t.Fatalf("building the previous release: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// mixed is a cluster that shares everything. The previous release does not know what SYNC, STRICT, STATE and WAIT are for.
+const mixed = `http {
+	keyval_zone zone=one:1m state={{.Dir}}/one.keyval sync;
+	keyval $arg_text $text zone=one;
+	limit_req_zone $server_name zone=req:1m rate=1r/m syncSTRICT;
+	limit_conn_zone $server_name zone=requests:1mSYNC;
+	upstream app {
+		zone app 256kSYNC;
+		server ONE; server TWO;
+		sticky learn zone=sessions:1m create=$upstream_cookie_session lookup=$cookie_session syncWAIT;
+	}
+	server {
+		listen {{.IP}}:8080; server_name all;
+		location / { proxy_pass http://app; }
+		location = /text { return 200 "<$text>"; }
+		location = /limited { limit_req zone=req burst=29 nodelay; limit_req_status 429; error_page 404 = @ok; }
+		location @ok { return 200 ok; }
+		location = /hang { limit_conn requests 4; limit_conn_status 429; proxy_pass http://{{.IP}}:8080/api; }
+		location /api { api write=on; }
+	}
+}
+stream { server { listen {{.IP}}:9000; zone_sync; STATE
+	{{range .Others}}zone_sync_server {{.}}:9000; {{end}} } }`
+
+// mixedView is what a node says about the others.
+type mixedView struct {
+	Agree bool `json:"nodes_agree"`
+	Peers []struct {
+		Mismatches []string `json:"mismatches"`
+	} `json:"peers"`
+	Deliveries struct {
+		Waits    int `json:"waits"`
+		Timeouts int `json:"timeouts"`
+	} `json:"deliveries"`
+}
+
+func viewOf(n *harness.Node) (v mixedView, err error) {
+	r, err := n.Do("GET", "/api/9/stream/zone_sync/cluster", "")
+	if err == nil {
+		err = json.Unmarshal([]byte(r.Body), &v)
+	}
+	return v, err
+}
+
+// TestTogetherWithThePreviousRelease: two nodes of this release and one of the previous one are a cluster. Sessions,
+// pairs and limits work on all. What the previous release does not know works without it, or additively, and log and API
+// name the zones. When the last node has been upgraded, everything is shared.
+func TestTogetherWithThePreviousRelease(t *testing.T) {
+	program := buildPrevious(t)
+	cl := harness.NewCluster(t, 3)
+	text := strings.NewReplacer("ONE", cl.Backend(101, "one"), "TWO", cl.Backend(102, "two")).Replace(mixed)
+	now := strings.NewReplacer("SYNC", " sync", "STRICT", " strict", "STATE", "zone_sync_strict_state strict.state;",
+		"WAIT", "=5s").Replace(text)
+	cl.ConfigureAll(now)
+	first, second, old := cl.Nodes[0], cl.Nodes[1], cl.Nodes[2]
+	old.Configure(strings.NewReplacer("SYNC", "", "STRICT", "", "STATE", "", "WAIT", "").Replace(text))
+	old.Program = program
+	for _, n := range cl.Nodes {
+		n.Excused = "is shared on" // an error after a minute, which this test may take on a slow machine
+		n.Start()
+	}
+	cl.Joined(3)
+
+	sessionsAndPairs(cl)
+	additiveLimit(cl)
+	for _, n := range cl.Nodes[:2] {
+		namesWhatIsNotShared(n)
+	}
+	held := []interface{ Close() error }{first.HoldRequest(), second.HoldRequest(), old.HoldRequest()}
+	for _, n := range cl.Nodes[:2] { // the two count together
+		n.CountsConnections("http", "requests", 2, 1)
+	}
+	for _, conn := range held {
+		conn.Close()
+	}
+
+	old.Quit()
+	old.Program = ""
+	old.Configure(now)
+	old.Start()
+	cl.Joined(3)
+	for _, n := range cl.Nodes {
+		testkit.Eventually(t, harness.Patience, func() error {
+			v, err := viewOf(n)
+			for _, p := range v.Peers {
+				if err == nil && len(p.Mismatches) > 0 {
+					err = fmt.Errorf("%s: %q", n.Name, p.Mismatches)
+				}
+			}
+			if err == nil && !v.Agree {
+				err = fmt.Errorf("%s does not agree with the others", n.Name)
+			}
+			return err
+		})
+		n.Decides(3)
+	}
+	first.Wants(201, "", "POST", harness.SetOne+"?ack=all&timeout=30s", `{"later":"x"}`)
+	for _, n := range cl.Nodes {
+		n.Wants(200, "<x>", "GET", "/text?text=later", "")
+		n.HoldRequest()
+	}
+	for _, n := range cl.Nodes {
+		n.CountsConnections("http", "requests", 3, 1)
+	}
+}
+
+// sessionsAndPairs of each release are known to the other. Answers do not wait for the node of the previous release.
+func sessionsAndPairs(cl *harness.Cluster) {
+	t, first, second, old := cl.T, cl.Nodes[0], cl.Nodes[1], cl.Nodes[2]
+	for i := range 20 {
+		for k, at := range cl.Nodes {
+			session := fmt.Sprintf("s%d-%d", k, i)
+			server := at.Must("GET", "/?session="+session, "").Body
+			for _, n := range cl.Nodes {
+				testkit.Eventually(t, harness.Patience, func() error {
+					r, err := n.Do("GET", "/", "", "Cookie", "session="+session)
+					if err == nil && r.Body != server {
+						err = fmt.Errorf("%s sends session %s to %q, %s to %q", n.Name, session, r.Body, at.Name, server)
+					}
+					return err
+				})
+			}
+		}
+	}
+	for _, n := range []*harness.Node{first, second} {
+		v, err := viewOf(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.Deliveries.Waits == 0 || v.Deliveries.Timeouts > 0 { // the previous release would never answer
+			t.Errorf("%s: %+v; answers must wait for the other node of this release, and only for that", n.Name, v.Deliveries)
+		}
+	}
+	old.Wants(201, "", "POST", harness.SetOne, `{"of-the-old":"1"}`)
+	first.Sees("/text?text=of-the-old", "<1>")
+	first.Wants(201, "", "POST", harness.SetOne, `{"acknowledged":"0"}`)
+	testkit.Eventually(t, harness.Patience, func() error { // the previous release does not tell what it has on disk
+		r, err := first.Do("PATCH", harness.SetOne+"?ack=all&timeout=1s", `{"acknowledged":"1"}`)
+		if err == nil && (r.Status != 202 || r.Body != `{"nodes":2,"needed":3}`) {
+			err = fmt.Errorf("%d %s", r.Status, r.Body)
+		}
+		return err
+	})
+	second.Wants(200, "<1>", "GET", "/text?text=acknowledged", "")
+	old.Sees("/text?text=acknowledged", "<1>")
+}
+
+// additiveLimit: the zone is strict on two nodes. All count together all the same, and the two say why.
+func additiveLimit(cl *harness.Cluster) {
+	t := cl.T
+	for _, n := range cl.Nodes[:2] {
+		testkit.Eventually(t, harness.Patience, func() error {
+			z, err := n.Strict()
+			if err == nil && (z.State != "additive" || !strings.Contains(z.Reason, cl.Nodes[2].IP)) {
+				err = fmt.Errorf("%s: %+v", n.Name, z)
+			}
+			return err
+		})
+	}
+	for _, n := range cl.Nodes {
+		got, err := n.Pipeline("/limited", 10)
+		if err != nil || got[200] != 10 {
+			t.Errorf("%s: %v, %v", n.Name, got, err)
+		}
+	}
+	for _, n := range cl.Nodes {
+		testkit.Eventually(t, harness.Patience, func() error {
+			got, err := n.Pipeline("/limited", 1)
+			if err == nil && got[429] != 1 {
+				err = errors.New("it passes more than thirty requests")
+			}
+			return err
+		})
+	}
+}
+
+// namesWhatIsNotShared: the log and the API of a node name the zones that it does not share with the previous release.
+func namesWhatIsNotShared(n *harness.Node) {
+	n.T.Helper()
+	for _, zone := range []string{"app", "requests"} {
+		why := fmt.Sprintf("zone %q is shared on this node but not on the peer", zone)
+		n.WaitLog(why)
+		testkit.Eventually(n.T, harness.Patience, func() error {
+			v, err := viewOf(n)
+			if err != nil || v.Agree {
+				return errors.Join(err, fmt.Errorf("%s agrees: %v", n.Name, v.Agree))
+			}
+			for _, p := range v.Peers {
+				for _, mismatch := range p.Mismatches {
+					if strings.Contains(mismatch, why) {
+						return nil
+					}
+				}
+			}
+			return fmt.Errorf("%s does not say %s: %+v", n.Name, why, v)
+		})
+	}
+}
