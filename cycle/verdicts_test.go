@@ -18,6 +18,7 @@ import (
 
 	"starling/conf"
 	"starling/cycle"
+	"starling/lib/testkit"
 	"starling/logs"
 	"starling/nginx/version"
 )
@@ -258,6 +259,9 @@ func newVerdicts(t *testing.T) (v *verdicts, current bool) {
 
 // What one of both rejects, so does the other. meant says where and why not.
 func TestVerdictsBesideNginx(t *testing.T) {
+	if testkit.Race {
+		t.Skip("the race detector would make it last minutes, and each verdict is of one goroutine")
+	}
 	t.Parallel()
 	v, current := newVerdicts(t)
 	list := slices.DeleteFunc(variants(t), func(one variant) bool {
