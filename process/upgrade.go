@@ -376,6 +376,10 @@ func (s *running) endSharing() {
 	if b == nil {
 		return
 	}
+	if b.child != nil && !b.handed { // or it would take over, as if this process had died
+		s.abandon(errors.New("the process that it would replace was told to end"))
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	if err := b.handover.Quit(ctx); err != nil {

@@ -84,24 +84,49 @@ func TestWritesThatTheOldProcessHasNotHeardOf(t *testing.T) {
 	has()
 }
 
+// startsDelayed sends USR2, and returns the new process, which has been greeted and waits for the end of the old one.
+func startsDelayed(n *harness.Node) (heir int) {
+	n.T.Helper()
+	me, err := os.Executable()
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	script(n, fmt.Sprintf("%s=%s exec %s \"$@\"", delays, harness.Binary, me))
+	kill(n, n.PID(), syscall.SIGUSR2)
+	n.WaitLog("upgrade: started")
+	testkit.Eventually(n.T, harness.Patience, func() error {
+		_, err := os.Stat(filepath.Join(n.Dir, heardName))
+		return err
+	})
+	_, after, _ := strings.Cut(n.Log(), "upgrade: started ")
+	_, after, _ = strings.Cut(after, " as process ")
+	if _, err := fmt.Sscan(after, &heir); err != nil {
+		n.T.Fatal(err)
+	}
+	return heir
+}
+
+// TestTheOldProcessIsToldToEnd: before the new one serves. Nobody serves then: whoever told it wants the service to end.
+func TestTheOldProcessIsToldToEnd(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT} {
+		t.Run(signal.String(), func(t *testing.T) {
+			n := alone(t)
+			old, heir := n.PID(), startsDelayed(n)
+			kill(n, old, signal)
+			ends(n, old)
+			ends(n, heir)
+		})
+	}
+}
+
 // TestTheOldProcessDies: while the new one starts, which then takes over with what is on disk; and after it has taken
 // over, which it does not notice.
 func TestTheOldProcessDies(t *testing.T) {
 	n := alone(t)
 	n.Excused = "has ended without"
 	n.Wants(204, "*", "PATCH", harness.SetOne, `{"k":"on disk"}`)
-	me, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	script(n, fmt.Sprintf("%s=%s exec %s \"$@\"", delays, harness.Binary, me))
 	old := n.PID()
-	kill(n, old, syscall.SIGUSR2)
-	n.WaitLog("upgrade: started")
-	testkit.Eventually(t, harness.Patience, func() error {
-		_, err := os.Stat(filepath.Join(n.Dir, heardName))
-		return err
-	})
+	startsDelayed(n)
 	kill(n, old, syscall.SIGKILL)
 	ends(n, old)
 	n.WaitLog("this process takes over")
@@ -122,6 +147,12 @@ func TestTheOldProcessDies(t *testing.T) {
 	limited(n, "b", 1)
 	n.Wants(503, "*", "GET", "/limited?who=b", "")
 	n.Wants(204, "*", "PATCH", harness.SetOne, `{"k":"last"}`)
+	testkit.Eventually(t, harness.Patience, func() error { // it names a process that is no more
+		if _, err := os.Stat(filepath.Join(n.Dir, "starling.pid.oldbin")); !os.IsNotExist(err) {
+			return fmt.Errorf("the pid file of the old process is still there: %v", err)
+		}
+		return nil
+	})
 	_, heir = started(n)
 	serves(n, heir)
 	n.Wants(200, "last", "GET", "/?text=k", "")
