@@ -257,7 +257,7 @@ func (n *Node) goneHere(z *zoneState, compared zone.Comparable, theirs uint64, n
 }
 
 // calmMS is how long after a connection was made or lost a peer may not have received a deletion that others sent
-// before: they send the missed frames as soon as they are connected. No deletion is in flight for longer, either.
+// before: they send the missed frames as soon as they are connected.
 const calmMS = 5000
 
 // calmAtLastMS is for how long records of a peer are in doubt at most, even if other members come and go all the time,
@@ -272,9 +272,13 @@ func (s *Session) trust(iz *intakeZone, compared zone.Comparable, now clock.Read
 	// A member that is lost may alone have a deletion, if its tombstone was evicted here within the minute before.
 	misses := gaveUpMS > nowMS-2*calmAtLastMS && n.misses(now)
 	calm := after(now, n.changedMS, calmMS) && !misses
+	flightMS := int64(calmMS)
+	if len(n.peers) > 1 { // it may wait on a stalled connection of two others, until they give that up
+		flightMS += n.settings.Load().TimeoutMS
+	}
 	n.mu.Unlock()
-	// A deletion of the last seconds may be in flight to the peer, however calm it is, and its tombstone is gone.
-	inFlight := gaveUpMS > nowMS-calmMS
+	// A deletion of the last seconds may be in flight to the peer, however calm it is here, and its tombstone is gone.
+	inFlight := gaveUpMS > nowMS-flightMS
 	return zone.Trust{
 		GoneMS: n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now),
 		Doubts: (inFlight || !calm) && !iz.mending.doubtsForLong(now),

@@ -72,8 +72,8 @@ func TestDeletionsInOutdatedFramesAreToldWhoComesBack(t *testing.T) {
 
 // A peer sends a pair by repair, or teaches it, while the deletion of the pair is in flight to it. The tombstone is
 // evicted before the pair arrives, on nodes that have been connected all the time: the pair is in doubt for as long as a
-// deletion may be in flight. If tombstones are evicted within seconds all the time, a pair that the peer keeps sending
-// is taken after a minute.
+// deletion may be in flight. That is longer if it may wait on a stalled connection of the peer with a third member. If
+// tombstones are evicted within seconds all the time, a pair that the peer keeps sending is taken after a minute.
 func TestAPairSentWhileItsDeletionIsInFlightIsInDoubt(t *testing.T) {
 	const pauseMS = 4000 // of the peer between two repairs, at most
 	for _, test := range []struct {
@@ -81,16 +81,22 @@ func TestAPairSentWhileItsDeletionIsInFlightIsInDoubt(t *testing.T) {
 		burstMS int // for how long deletions continue
 		limitMS int // when the pair is taken
 		taught  bool
+		members int
 	}{
-		{"a burst of deletions", 0, calmMS, false}, {"deletions without end", 2 * calmAtLastMS, calmAtLastMS, false},
-		{"taught in a burst", 0, calmMS, true}, {"taught without end", 2 * calmAtLastMS, calmAtLastMS, true},
+		{"a burst of deletions", 0, calmMS, false, 2}, {"deletions without end", 2 * calmAtLastMS, calmAtLastMS, false, 2},
+		{"taught in a burst", 0, calmMS, true, 2}, {"taught without end", 2 * calmAtLastMS, calmAtLastMS, true, 2},
+		{"a third has it, too", 0, calmMS + int(Defaults.TimeoutMS), false, 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFabric(t, 0)
 			f.keyvalBytes, f.tombstoneBytes = 32<<10, 4<<10
 			here, peer := f.add(), f.add()
-			here.know(2)
-			peer.know(2)
+			for range test.members - 2 {
+				f.add()
+			}
+			for _, h := range f.hosts {
+				h.know(test.members)
+			}
 			f.settle(1000, "ready", f.ready)
 			f.step(calmMS + 1000)
 			here.set("pair", "x")
