@@ -85,6 +85,7 @@ type strictRunner struct {
 	open     map[*strict.Gate]uint64 // their tags
 	leaseUS  int64                   // that they have
 	others   [strict.MembersMost]differing
+	silent   map[*strict.Gate]*missing
 	fallen   map[*strict.Gate]*fallen
 }
 
@@ -100,7 +101,7 @@ type strictItem struct {
 func newStrictRunner(c *Carrier) *strictRunner {
 	return &strictRunner{
 		carrier: c, wake: make(chan struct{}, 1), told: map[string]bool{}, old: map[string]bool{},
-		open: map[*strict.Gate]uint64{}, fallen: map[*strict.Gate]*fallen{},
+		open: map[*strict.Gate]uint64{}, fallen: map[*strict.Gate]*fallen{}, silent: map[*strict.Gate]*missing{},
 	}
 }
 
@@ -217,6 +218,9 @@ func (r *strictRunner) receive(item *strictItem, nowUS int64) {
 	}
 	for gate, tag := range r.open {
 		if tag == item.zone {
+			if silent := r.silent[gate]; silent != nil {
+				silent[item.m.From] = nowUS
+			}
 			gate.Receive(item.m, nowUS)
 			return
 		}
@@ -317,6 +321,7 @@ func (r *strictRunner) look(nowUS int64) {
 	}
 	r.openGates(nowUS)
 	r.tellDiffering(nowUS)
+	r.tellMissing(nowUS)
 }
 
 // closeAll says why no zone is strict.

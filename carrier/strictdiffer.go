@@ -54,3 +54,41 @@ func (r *strictRunner) tellDiffering(nowUS int64) {
 		}
 	}
 }
+
+// missing is since when each member has been connected without a word about one zone of this node; 0 is not at all.
+type missing [strict.MembersMost]int64
+
+// note notes whether a member is connected, and reports whether it has said nothing for long.
+func (m *missing) note(seat strict.Seat, connected bool, nowUS int64) bool {
+	switch {
+	case !connected:
+		m[seat] = 0
+	case m[seat] == 0:
+		m[seat] = nowUS
+	}
+	return connected && nowUS-m[seat] >= differsUS
+}
+
+// tellMissing names the members that are connected and take no part in a zone of this node. If they have it without
+// strict, they admit requests that the others do not know of.
+func (r *strictRunner) tellMissing(nowUS int64) {
+	for gate := range r.silent {
+		if _, open := r.open[gate]; !open {
+			delete(r.silent, gate)
+		}
+	}
+	for gate := range r.open {
+		if r.silent[gate] == nil {
+			r.silent[gate] = &missing{}
+		}
+		for seat, member := range r.seats.members {
+			connected, _ := r.carrier.node.KeepsStrict(r.seats.addresses[seat])
+			silent := r.silent[gate].note(strict.Seat(seat), connected, nowUS)
+			if silent && strict.Seat(seat) != r.seats.self && !r.others[seat].lasts(nowUS) {
+				r.tellOnce(logs.Warn, "strict limits: member %s is connected and takes no part in %v: if its "+
+					"configuration lacks \"strict\", it admits requests beside the limit; add \"strict\" there, or "+
+					"remove it from all nodes", member, gate)
+			}
+		}
+	}
+}

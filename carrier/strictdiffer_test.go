@@ -79,3 +79,44 @@ func TestMembersWithOtherSettingsAreNamed(t *testing.T) {
 		t.Error(fmt.Sprint("no line about c: ", line))
 	}
 }
+
+// A member that has a strict zone without strict is named by the others, and only that one.
+func TestMembersWithoutAStrictZoneAreNamed(t *testing.T) {
+	nodes, _ := strictMesh(t, 3, nil)
+	allReady(t, nodes)
+	config := nodes[2].config
+	config.Strict = nil
+	if err := nodes[2].carrier.Reload(config); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		for _, n := range nodes[:2] {
+			if line := n.log.find("takes no part in"); !strings.Contains(line, fmt.Sprint(nodes[2].member())) {
+				return fmt.Errorf("node %d has not named node 2: %q", n.index, line)
+			}
+		}
+		return nil
+	})
+	for _, n := range nodes[:2] {
+		if got := n.log.count("takes no part in"); got != 1 {
+			t.Errorf("node %d has %d such lines, want 1", n.index, got)
+		}
+	}
+}
+
+// Only silence of a connected member counts.
+func TestSilenceOfAMember(t *testing.T) {
+	var m missing
+	for _, c := range []struct {
+		nowUS     int64
+		connected bool
+		want      bool
+	}{
+		{1, false, false}, {differsUS, true, false}, {2*differsUS - 1, true, false}, {2 * differsUS, true, true},
+		{2*differsUS + 1, false, false}, {2*differsUS + 2, true, false}, {3 * differsUS, true, false},
+	} {
+		if got := m.note(1, c.connected, c.nowUS); got != c.want {
+			t.Errorf("at %d us, connected %v: %v, want %v", c.nowUS, c.connected, got, c.want)
+		}
+	}
+}
