@@ -64,6 +64,9 @@ func uriVariables() []variable {
 	return []variable{
 		always("uri", "The current URI, decoded and normalised, without arguments.", path),
 		always("document_uri", "The same as `$uri`.", path),
+		always("fastcgi_script_name", "The same as `$uri`: there is no `fastcgi_index`.", path),
+		always("fastcgi_path_info", "The empty text: there is no `fastcgi_split_path_info`.",
+			func(_ *web.Request, dst []byte) ([]byte, bool) { return dst, true }),
 		args,
 		queryString,
 		always("is_args", "`?` with arguments, otherwise empty.", func(r *web.Request, dst []byte) ([]byte, bool) {

@@ -25,6 +25,14 @@ func TestVariablesOfRequestHeaders(t *testing.T) {
 	}
 }
 
+// Log formats for PHP name these.
+func TestVariablesOfFastCGI(t *testing.T) {
+	s := webtest.Start(t, modules, `server { say "$fastcgi_script_name|$fastcgi_path_info|"; }`)
+	if got := s.Get("/a%20b/?c"); !strings.HasSuffix(got, "\r\n\r\n/a b/||") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	s := webtest.Start(t, modules, `server { say "$time_iso8601|$time_iso8601_ms"; }`)
 	want := regexp.MustCompile(`\r\n\r\n(\S{19})(\S{6})\|(\S{19})\.\d{3}(\S{6})$`)
