@@ -2,6 +2,8 @@ package modules_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,5 +41,37 @@ func TestAFailedReloadLeavesTheCacheAsItWas(t *testing.T) {
 				t.Errorf("the API says %s, %v", body, err)
 			}
 		})
+	}
+}
+
+// A cache that cannot write to its folder does not keep the server from starting: clients get the server's responses,
+// and whoever purges is told that it failed.
+func TestAServerStartsWithAnUnwritableCache(t *testing.T) {
+	o := newOrigin(t, originSays("x"))
+	for _, parameters := range []string{"", "sync"} {
+		for name, path := range map[string]string{"the folder is a file": "cache", "the purges are a folder": "cache/purges/x"} {
+			t.Run(name+" "+parameters, func(t *testing.T) {
+				dir := t.TempDir()
+				if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(path)), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, path), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				s := webtest.Start(t, families, `proxy_cache_path cache keys_zone=one:1m `+parameters+`; server { location / {
+					proxy_pass `+o.URL+`; proxy_cache one; proxy_cache_key $uri; proxy_cache_purge $http_x_purge; } }`,
+					webtest.Prefix(dir))
+				for request, want := range map[string]string{"GET /a": "200", "PURGE /a": "503"} {
+					header := ""
+					if want == "503" {
+						header = "X-Purge: 1\r\n"
+					}
+					r := s.Client().Do(request + " HTTP/1.1\r\nHost: a\r\n" + header + "\r\n")
+					if got := strings.Fields(r.Status)[0]; got != want {
+						t.Errorf("%s: %s, want %s", request, got, want)
+					}
+				}
+			})
+		}
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"starling/lib/clock"
-	"starling/lib/durable"
 	"starling/logs"
 	"starling/nginx/errno"
 )
@@ -94,16 +95,26 @@ func (c *Cache) Name() string { return c.Settings().Name }
 
 // Start makes the folder of the cache, whose parent must exist as in nginx, and reads its purges: before the first
 // request, because they cover what it may find. A successor of another process gets their file when it takes over:
-// Seize.
+// Seize. A full disk, or a file that cannot be opened, stops nothing: purges are rejected until the manager can write.
 func (c *Cache) Start(successor bool) error {
+	if err := c.makeFolder(); err != nil && !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+		return err
+	}
+	if !successor {
+		c.openPurges(true)
+		return nil
+	}
+	c.purges.logMu.Lock()
+	c.readPurges()
+	c.purges.logMu.Unlock()
+	return c.Yield()
+}
+
+func (c *Cache) makeFolder() error {
 	if err := os.Mkdir(c.Path, 0o700); err != nil && !os.IsExist(err) {
 		return errno.Call("mkdir", c.Path, err)
 	}
-	if !successor {
-		return c.openPurges()
-	}
-	_, err := durable.ReadFile(c.purgesPath(), c.purges.replay)
-	return errors.Join(err, c.Yield())
+	return nil
 }
 
 // fileOf is the name of a key's file: below folders named by its last digits.

@@ -33,6 +33,10 @@ type purges struct {
 	logMu sync.Mutex
 	log   *durable.Log // nil while another process has it
 	away  bool         // that one replaces this process, or is replaced by it: see Yield
+	// unkept is why the file cannot be written, such as on a full disk: purges are rejected. The manager tries again.
+	unkept  error
+	read    bool  // the file, or all was purged because it cannot be read
+	retryMS int64 // when the manager tries again
 }
 
 type purge struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 
 	"starling/lib/durable"
@@ -61,8 +62,8 @@ func nodeRecord(kind byte, node uint64, a, b int64) []byte {
 
 var errPurgeRecord = errors.New("is not a record of a purge")
 
-// replay takes up a record of the file.
-func (p *purges) replay(b []byte) error {
+// replay takes up a record of the file, and keeps its purge until untilS or longer.
+func (p *purges) replay(b []byte, untilS int64) error {
 	if len(b) == 0 {
 		return errPurgeRecord
 	}
@@ -70,7 +71,7 @@ func (p *purges) replay(b []byte) error {
 	defer p.mu.Unlock()
 	switch kind, rest := b[0], b[1:]; {
 	case kind == recordExact && len(rest) == 16+len(Key{}), kind == recordPrefix && len(rest) >= 16:
-		p.replayPurge(kind, rest)
+		p.replayPurge(kind, rest, untilS)
 	case kind == recordKnown && len(rest) > 8:
 		if _, _, ok := parseShared(rest[8:]); !ok {
 			return errPurgeRecord
@@ -88,10 +89,10 @@ func (p *purges) replay(b []byte) error {
 	return nil
 }
 
-func (p *purges) replayPurge(kind byte, rest []byte) {
+func (p *purges) replayPurge(kind byte, rest []byte, untilS int64) {
 	one := purge{
-		atMS: int64(binary.LittleEndian.Uint64(rest)), untilS: int64(binary.LittleEndian.Uint64(rest[8:])),
-		wildcard: kind == recordPrefix,
+		atMS:   int64(binary.LittleEndian.Uint64(rest)),
+		untilS: max(untilS, int64(binary.LittleEndian.Uint64(rest[8:]))), wildcard: kind == recordPrefix,
 	}
 	var key Key
 	if one.wildcard {
@@ -103,33 +104,78 @@ func (p *purges) replayPurge(kind byte, rest []byte) {
 }
 
 // openPurges reads the purges of earlier processes and opens their file for more. While another process has it open
-// that has not ended yet, purges are only remembered; the manager tries again.
-func (c *Cache) openPurges() error {
-	p := &c.purges
+// that has not ended yet, purges are only remembered; the manager tries again. It does so too if the file cannot be
+// written; until then purges are rejected, and those in the file hold. now means that it does not wait for its turn.
+func (c *Cache) openPurges(now bool) {
+	p, nowMS := &c.purges, c.clock.Now().MonoMS
 	p.logMu.Lock()
 	defer p.logMu.Unlock()
-	if p.log != nil || p.away {
-		return nil
+	if p.log != nil || p.away || !now && p.unkept != nil && nowMS < p.retryMS {
+		return
 	}
-	err := p.open(c.purgesPath())
+	err := c.open()
 	if errors.Is(err, durable.ErrInUse) {
-		_, err = durable.ReadFile(c.purgesPath(), p.replay)
+		p.read = false // the other process may have added some
+		c.readPurges()
+		p.unkept = nil
+		return
 	}
-	return err
+	c.notes(err, now)
 }
+
+// notes remembers whether purges can be kept, with logMu held. It logs each change, and with always each failure.
+func (c *Cache) notes(err error, always bool) {
+	p, before := &c.purges, c.purges.unkept
+	p.unkept, p.retryMS = nil, c.clock.Now().MonoMS+managerSleep.Milliseconds()
+	if err == nil {
+		if before != nil {
+			c.logf(logs.Notice, "cache \"%s\" accepts purges again: \"%s\" can be written", c.Name(), c.purgesPath())
+		}
+		return
+	}
+	p.unkept = fmt.Errorf("\"%s\" cannot be written: %w", c.purgesPath(), err)
+	if always || before == nil || before.Error() != p.unkept.Error() {
+		c.logf(logs.Crit, "cache \"%s\" rejects purges: %v; make room, or make the folder writable; it tries again "+
+			"every %v", c.Name(), p.unkept, managerSleep)
+	}
+	c.readPurges()
+}
+
+// readPurges takes up the purges of a file that this process cannot write, with logMu held. If it cannot read them
+// either, everything counts as purged: what the file covers must not come back.
+func (c *Cache) readPurges() {
+	p := &c.purges
+	if p.read {
+		return
+	}
+	p.read = true
+	if _, err := durable.ReadFile(c.purgesPath(), c.replay); err != nil {
+		c.logf(logs.Crit, "cache \"%s\" purges everything: it cannot read its purges: %v; move \"%s\" away if this "+
+			"goes on", c.Name(), err, c.purgesPath())
+		c.rememberAll(c.clock.Now(), maxAheadMS) // earlier processes can have stored what is as far ahead (learn)
+	}
+}
+
+// replay takes up a record of the file. Its purge is kept for as long as one that is made now: the loader gives the
+// files that it covers a new time to become inactive.
+func (c *Cache) replay(b []byte) error { return c.purges.replay(b, c.purgeUntilS(c.clock.Now())) }
 
 func (c *Cache) purgesPath() string { return c.Path + "/" + purgesName }
 
 // open reads the file and opens it, with logMu held.
-func (p *purges) open(path string) error {
-	log, err := durable.Open(path, p.replay)
+func (c *Cache) open() error {
+	p := &c.purges
+	if err := c.makeFolder(); err != nil {
+		return err
+	}
+	log, err := durable.Open(c.purgesPath(), c.replay)
 	if err != nil {
 		return err
 	}
 	if err := log.Rotate(p.snapshot); err != nil {
 		return errors.Join(err, log.Close())
 	}
-	p.log = log
+	p.log, p.read = log, true
 	return nil
 }
 
@@ -142,7 +188,7 @@ func (c *Cache) Yield() error {
 	p := &c.purges
 	p.logMu.Lock()
 	defer p.logMu.Unlock()
-	p.away = true
+	p.away, p.unkept = true, nil
 	log := p.log
 	if p.log = nil; log == nil {
 		return nil
@@ -158,9 +204,12 @@ func (c *Cache) Seize() error {
 	if !p.away {
 		return nil
 	}
-	if err := p.open(c.purgesPath()); err != nil {
+	p.read = false // the other process may have added some
+	err := c.open()
+	if errors.Is(err, durable.ErrInUse) {
 		return err
 	}
+	c.notes(err, true)
 	p.away = false
 	c.wakePurger()
 	return nil
@@ -208,11 +257,11 @@ func (p *purges) snapshot(write func([]byte) error) error {
 // append adds records to the file. The function that it returns waits for the disk: a purge is acknowledged after it.
 func (p *purges) append(records ...[]byte) (wait func() error) {
 	p.logMu.Lock()
-	log := p.log
+	log, unkept := p.log, p.unkept
 	p.logMu.Unlock()
 	wait = func() error { return nil }
 	if log == nil {
-		return wait // another process has the file
+		return func() error { return unkept } // nil: another process has the file
 	}
 	for _, record := range records {
 		wait = log.Append(record)
@@ -260,11 +309,12 @@ func (c *Cache) tidyPurges() {
 	p.expire(now, knownLife)
 	kept := int64(len(p.exact)+len(p.wild)+len(p.known)+len(p.heard)) * purgeBytes
 	p.mu.Unlock()
-	err := c.openPurges()
+	c.openPurges(false)
+	var err error
 	p.logMu.Lock()
 	log := p.log
 	p.logMu.Unlock()
-	if err == nil && log != nil && (log.Failed() != nil || log.Size() > rotateBytes && log.Size() > 2*kept) {
+	if log != nil && (log.Failed() != nil || log.Size() > rotateBytes && log.Size() > 2*kept) {
 		err = log.Rotate(p.snapshot)
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) && c.full.due(c.clock.Now().MonoMS) {
@@ -285,5 +335,8 @@ func (c *Cache) Close() error {
 
 // GiveTo gives the folder, and the file of the purges, to the user that the process will become.
 func (c *Cache) GiveTo(uid, gid int) error {
+	if at, err := os.Lstat(c.Path); err == nil && at.Mode().IsRegular() {
+		return nil // it is no folder, and somebody else's
+	}
 	return errors.Join(owner.Give(c.Path, uid, gid), owner.Give(c.Path+"/"+purgesName, uid, gid))
 }

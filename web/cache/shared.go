@@ -183,15 +183,21 @@ func (c *Cache) learn(shared string, key Key, one purge, now clock.Reading) {
 
 // purgeMore purges everything in this cache, here only: what must be purged is not known.
 func (c *Cache) purgeMore(now clock.Reading) {
-	p, one := &c.purges, purge{untilS: c.purgeUntilS(now), wildcard: true}
-	p.mu.Lock()
-	one.atMS = p.nowMS(now)
-	clear(p.exact) // it covers all of them
-	p.put(Key{}, one)
-	p.mu.Unlock()
-	p.append(one.record(Key{}))
+	one := c.rememberAll(now, 0)
+	c.purges.append(one.record(Key{}))
 	c.unsyncedPurges()
 	c.wakePurger()
+}
+
+// rememberAll purges everything in memory, also what was asked for by a clock that is so much ahead.
+func (c *Cache) rememberAll(now clock.Reading, aheadMS int64) *purge {
+	p, one := &c.purges, purge{untilS: c.purgeUntilS(now), wildcard: true}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one.atMS = max(p.nowMS(now), now.WallMS+aheadMS)
+	clear(p.exact) // it covers all of them
+	p.put(Key{}, one)
+	return &one
 }
 
 // share sends a purge to the other nodes.

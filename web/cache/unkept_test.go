@@ -1,0 +1,127 @@
+package cache_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// obstructs makes it impossible to rewrite the purges in a folder, also for root. clear ends that.
+func obstructs(t *testing.T, dir string) (clear func()) {
+	t.Helper()
+	path := filepath.Join(dir, "purges.new")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A cache that cannot write its purges starts, honours those that it can read, rejects new ones, and accepts them once
+// it can write.
+func TestStartsWithoutWritingPurges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made := start(t, settings(filepath.Join(t.TempDir(), "c")))
+		made.get("purged", "old")
+		made.get("kept", "old")
+		made.get("wild1", "old")
+		if err := made.PurgeAll([]byte("purged"), made.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		made.hand(t)
+		time.Sleep(made.Settings().Inactive + 2*time.Minute) // the purge holds for the files that are loaded anew
+		clear := obstructs(t, made.Path)
+		s := start(t, settings(made.Path))
+		if got := s.log.take(); strings.Count(got, "\n") != 0 || !strings.Contains(got, `[crit] cache "one" rejects purges: "`+made.Path+`/purges" cannot be written`) {
+			t.Errorf("the log: %s", got)
+		}
+		s.load(t)
+		s.is("purged", "MISS")
+		s.is("kept", "HIT")
+		s.purges("wild*", syscall.EISDIR)
+		s.is("purged", "HIT") // it was stored
+		clear()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.purges("wild*", nil)
+		if got := s.log.take(); !strings.Contains(got, `[notice] cache "one" accepts purges again`) {
+			t.Errorf("the log: %s", got)
+		}
+		s.hand(t)
+		again := start(t, settings(made.Path))
+		again.is("wild1", "MISS")
+		again.is("kept", "HIT")
+	})
+}
+
+// Purges that cannot be read may cover anything, so everything counts as purged; what is stored since then is not.
+func TestStartsWithoutReadingPurges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made := start(t, settings(filepath.Join(t.TempDir(), "c")))
+		made.get("k", "old")
+		made.hand(t)
+		path := filepath.Join(made.Path, "purges")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		starts := map[string]func() *store{
+			"a process":   func() *store { return start(t, settings(made.Path)) },
+			"a successor": func() *store { return succeeds(t, settings(made.Path)) },
+		}
+		for name, begin := range starts {
+			time.Sleep(time.Second)
+			s := begin()
+			s.is("k", "MISS")
+			s.is("k", "HIT")
+			if got := s.log.take(); !strings.Contains(got, `cache "one" purges everything: it cannot read its purges`) {
+				t.Errorf("the log of %s: %s", name, got)
+			}
+		}
+	})
+}
+
+// A file in the place of the folder makes each response a miss, and keeps its owner.
+func TestStartsWithAFileAsItsFolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c")
+	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, settings(path))
+	for range 2 {
+		s.is("k", "MISS unstored")
+	}
+	s.purges("k", syscall.ENOTDIR)
+	if err := s.GiveTo(os.Getuid(), os.Getgid()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A process takes over although it cannot write the purges: it has read those that the other one made.
+func TestSeizesWithoutWritingPurges(t *testing.T) {
+	one := settings(filepath.Join(t.TempDir(), "c"))
+	old := start(t, one)
+	old.get("a", "before")
+	old.get("b", "before")
+	heir := succeeds(t, one)
+	old.purges("a", nil)
+	if err := old.Yield(); err != nil {
+		t.Fatal(err)
+	}
+	obstructs(t, one.Path)
+	if err := heir.Seize(); err != nil {
+		t.Fatal(err)
+	}
+	heir.is("a", "MISS")
+	heir.is("b", "HIT")
+	heir.purges("b", syscall.EISDIR)
+}
