@@ -28,8 +28,10 @@ type slicedBackend struct {
 	*webtest.Backend
 	text   string
 	faults map[string]string
-	mu     sync.Mutex
-	asked  []string
+	// modified is its Last-Modified, "" for none.
+	modified string
+	mu       sync.Mutex
+	asked    []string
 }
 
 func sliceBackend(t *testing.T, text string, faults map[string]string) *slicedBackend {
@@ -65,8 +67,12 @@ func (s *slicedBackend) answer(wanted string) string {
 		return fmt.Sprintf("HTTP/1.1 416 No\r\nContent-Range: bytes */%d\r\nContent-Length: 0\r\n\r\n", len(s.text))
 	}
 	last = min(last, len(s.text)-1)
+	headers := sliceETag
+	if s.modified != "" {
+		headers += "Last-Modified: " + s.modified + "\r\n"
+	}
 	return fmt.Sprintf("HTTP/1.1 206 Partial Content\r\n%sContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n%s",
-		sliceETag, first, last, len(s.text), last-first+1, s.text[first:last+1])
+		headers, first, last, len(s.text), last-first+1, s.text[first:last+1])
 }
 
 // ranges are those asked for since the last call.

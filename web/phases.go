@@ -29,9 +29,10 @@ func (r *Request) runWith(result Result) {
 		switch {
 		case result == Redirected:
 			result = r.process(r.resume)
-		case r.unsatisfiable:
-			r.unsatisfiable = false
-			result = r.answer(416)
+		case r.replacement != 0:
+			status := r.replacement
+			r.replacement = 0
+			result = r.answer(status)
 		case result >= 100:
 			result = r.answer(int(result))
 		case r.unreadFault != nil:

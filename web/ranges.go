@@ -53,6 +53,9 @@ var (
 // errUnsatisfiable is a Range outside of the body: the request ends with 416.
 var errUnsatisfiable = errors.New("the requested range is not satisfiable")
 
+// errReplaced is a response that a filter replaced.
+var errReplaced = errors.New("a filter replaced the response")
+
 // chooseRange applies Range to a response whose handler allows it (ngx_http_range_header_filter), after the filters:
 // one that changes the body clears Out.Ranges.
 func (r *Request) chooseRange() error {
@@ -77,7 +80,7 @@ func (r *Request) chooseRange() error {
 		r.AddHeader(acceptRanges, bytesUnit)
 	case status == 416:
 		r.contentRange(span{}, size)
-		r.unsatisfiable = true
+		r.replacement = 416
 		return errUnsatisfiable
 	case all == nil:
 		out.Status, out.Reason, out.ContentLength = 206, nil, one.end-one.first
@@ -111,7 +114,8 @@ func (r *Request) SentRange(size int64) (first, end int64) {
 func (r *Request) SkipTo(offset int64) { r.cut.at = offset }
 
 // NextRange tells a handler that can seek which bytes of its body come next, after SendHead, until there are none: the
-// whole body of size bytes, or each of the ranges in turn.
+// whole body of size bytes, or each of the ranges in turn. If a filter allowed one range only, as slice does for a body
+// that is a part of the whole, the range is none of this body: the handler sends all of it, and emit drops the rest.
 func (r *Request) NextRange(size int64) (first, length int64, more bool) {
 	if r.failure != nil {
 		return 0, 0, false
@@ -123,6 +127,9 @@ func (r *Request) NextRange(size int64) (first, length int64, more bool) {
 		return 0, 0, false
 	}
 	r.rangeTaken = true
+	if r.Out.Ranges != ManyRanges {
+		return 0, size, true
+	}
 	first, end := r.SentRange(size)
 	r.cut.on = false
 	return first, end - first, true

@@ -121,11 +121,11 @@ type engine struct {
 	expects     bool  // 100 Continue must still be sent
 	refused     bool  // the body is not read any more; see refuseBody
 
-	unfiltered    h1.Headers // before the filters: 416 is sent with these
-	cut           cut
-	multipart     *multipart // several ranges are sent; nil for one, or the whole
-	rangeTaken    bool       // NextRange has returned it
-	unsatisfiable bool       // a range outside of the body was requested
+	unfiltered  h1.Headers // before the filters: 416 is sent with these
+	cut         cut
+	multipart   *multipart // several ranges are sent; nil for one, or the whole
+	rangeTaken  bool       // NextRange has returned it
+	replacement int        // the status of the response that replaces this one (see Replace); 0 for none
 
 	rate      int64 // of limit_rate; 0: none
 	rateAfter int64
@@ -162,6 +162,9 @@ type Response struct {
 	Ranges RangeSupport
 	// Offset is where the pieces of the body start in the ContentLength bytes of the whole (slice).
 	Offset int64
+	// Conditional says that the client's conditions apply to the response although a server sent it: a cache has it, or
+	// will (nginx: disable_not_modified). The handler applies them to status 200, a filter if it makes that status.
+	Conditional bool
 
 	server []byte // the text of server_tokens; nil until it was evaluated
 }

@@ -98,13 +98,17 @@ func (r *Request) SendHead() error {
 	if r.failure != nil {
 		return r.failure
 	}
+	if r.replacement != 0 {
+		r.Out.Headers, r.Out.Offset = r.Out.Headers[:0], 0
+		return errReplaced
+	}
 	if r.Out.VaryEncoding {
 		r.AddHeader([]byte("Vary"), []byte("Accept-Encoding"))
 	}
 	if err := r.chooseRange(); err != nil {
 		// The filters see the page of 416 too: what they added to this head would be there twice.
 		added := r.Out.Headers[len(r.Out.Headers)-1]
-		r.Out.Headers = r.unfiltered
+		r.Out.Headers, r.Out.Offset = r.unfiltered, 0
 		r.SetHeader(added.Name, added.Value)
 		return err
 	}
@@ -262,9 +266,10 @@ func (r *Request) WriteLast(p []byte) error {
 	return r.note(r.pass(p, true))
 }
 
-// Abort ends a response that cannot be completed: the connection is closed without the proper end of the body.
+// Abort ends a response that cannot be completed: the connection is closed without the proper end of the body. If only
+// its head failed, because another response replaces it, that one follows.
 func (r *Request) Abort() {
-	if r.silent {
+	if r.silent || r.replacement != 0 {
 		return
 	}
 	if r.headSent && !r.finished && r.failure == nil {
@@ -282,6 +287,10 @@ func (r *Request) Break() {
 	r.note(ErrBroken)
 	r.finished = true
 }
+
+// Replace, called by a filter, answers with another status instead: SendHead fails, and the response to the status
+// follows when the handler has returned Done.
+func (r *Request) Replace(status int) { r.replacement = status }
 
 // PassesHints reports whether the client gets a server's 103 (early_hints).
 func (r *Request) PassesHints() bool { return r.AnyTrue(r.Location.Core.EarlyHints) }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"starling/e2e/harness"
 	"starling/lib/testkit"
@@ -39,6 +40,7 @@ http {
 		location /head { proxy_cache_convert_head off; proxy_cache_key $request_method$request_uri; proxy_pass http://%[2]s; }
 		location /post { proxy_cache_methods POST; proxy_pass http://%[2]s; }
 		location /offset { proxy_cache_max_range_offset 3; proxy_pass http://%[2]s; }
+		location /slice { slice 5; proxy_set_header Range $slice_range; proxy_cache_key $request_uri$slice_range; proxy_cache_valid 206 1h; proxy_pass http://%[2]s; }
 		location /forced { proxy_force_ranges on; proxy_pass http://%[2]s; }
 	}
 }
@@ -49,6 +51,11 @@ http {
 func teller(t *testing.T) string {
 	var numbers sync.Map
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/slice") {
+			w.Header().Set("ETag", `"e"`)
+			http.ServeContent(w, r, "", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), strings.NewReader("0123456789abcdefghijkl"))
+			return
+		}
 		status := 200
 		for line := range strings.SplitSeq(r.Header.Get("X-Answer"), "|") {
 			if name, value, ok := strings.Cut(line, ": "); ok && name == "Status" {
@@ -131,6 +138,18 @@ var cacheSeries = []struct {
 	{"/forced", "Cache-Control: max-age=100", []string{"GET|Range: bytes=2-4", "GET|Range: bytes=2-4"}},
 }
 
+// sliceRequests are for a response in slices: with none, some and all of them stored. Ranges beyond it are not here:
+// nginx runs the header filters twice for their 416, so that its page has each added header twice. Nor is HEAD with 412:
+// its Content-Length counts the name in the page.
+var sliceRequests = []string{
+	"GET|Range: bytes=0-0", "GET|Range: bytes=3-12", "GET|Range: bytes=-3", "GET|Range: bytes=10-", "GET|Range: bytes=21-30",
+	"GET|Range: bytes=-100", "GET|Range: bytes=1-2,6-7", "HEAD|Range: bytes=6-7", "HEAD",
+	"GET|If-None-Match: \"e\"", "GET|If-None-Match: \"f\"", "GET|If-Modified-Since: Fri, 02 Jan 2026 03:04:05 GMT",
+	"GET|If-Match: \"f\"", "GET|If-None-Match: \"e\"|Range: bytes=6-7",
+	"GET|If-Unmodified-Since: Fri, 02 Jan 2026 03:04:04 GMT", "GET|If-Range: \"e\"|Range: bytes=6-7",
+	"GET|If-Range: \"f\"|Range: bytes=6-7",
+}
+
 // staleSeries are answers that are stale after a second, and what the server says then.
 var staleSeries = []struct{ path, first, then string }{
 	{"/", "Cache-Control: max-age=1", "Cache-Control: max-age=100"},
@@ -184,6 +203,11 @@ func TestCacheBesideNginx(t *testing.T) {
 	for i, s := range cacheSeries {
 		for _, request := range s.requests {
 			compare(fmt.Sprintf("%s?%d", s.path, i), request, s.answer)
+		}
+	}
+	for i, request := range sliceRequests {
+		for _, next := range []string{request, request, "GET", request} {
+			compare(fmt.Sprint("/slice?", i), next, "")
 		}
 	}
 	for i, s := range staleSeries {

@@ -80,6 +80,30 @@ func (d *Document) Precondition(r *web.Request) web.Result {
 	return 304
 }
 
+// Conditions are the headers of a request that make it conditional.
+var Conditions = h1.SetOf(h1.HeaderIfModifiedSince, h1.HeaderIfUnmodifiedSince, h1.HeaderIfNoneMatch,
+	h1.HeaderIfMatch)
+
+// CheckHead applies the conditions of the client to a response of which only the head is known, before it is sent
+// (ngx_http_not_modified_header_filter): 304, which it makes the head say, 412, or 0 to send the response.
+func CheckHead(r *web.Request) web.Result {
+	out := &r.Out
+	if out.Status != 200 || r.Seen&Conditions == 0 || r.Parent() != nil {
+		return 0
+	}
+	var d Document
+	d.ETag, _ = out.Headers.Get(h1.HeaderETag)
+	if modified, ok := out.Headers.Get(h1.HeaderLastModified); ok {
+		d.Modified, _ = http.ParseTime(string(modified)) // no time is the oldest, as in nginx
+	}
+	result := d.Precondition(r)
+	if result == 304 {
+		out.Status, out.Reason, out.ContentType, out.ContentLength = 304, nil, nil, -1
+		r.RemoveHeader(h1.HeaderContentEncoding)
+	}
+	return result
+}
+
 func (d *Document) modifiedSince(r *web.Request, value []byte) bool {
 	how := r.Location.Core.IfModifiedSince
 	since, err := http.ParseTime(string(value))

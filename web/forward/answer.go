@@ -76,7 +76,7 @@ func (x *Exchange) fillHead() {
 	r, h := x.Request, &x.head
 	out := &r.Out
 	out.Status, out.Reason = h.Status, h.Reason
-	out.ContentLength = h.ContentLength
+	out.ContentLength, out.Conditional = h.ContentLength, x.fromCache || x.conditional
 	if len(h.ContentType) > 0 { // otherwise that of a server before remains, with X-Accel-Redirect
 		out.ContentType = h.ContentType
 	}

@@ -83,7 +83,7 @@ func (x *Exchange) count(bytes int64) {
 // (ngx_http_not_modified_header_filter): 412, a head without body (304), or Declined.
 func (x *Exchange) precondition(lastModifiedS int64) web.Result {
 	r, h := x.Request, &x.head
-	if h.Status != 200 || r.Seen&conditional == 0 || r.StatusFor(200) != 200 || r.Parent() != nil {
+	if h.Status != 200 || r.Seen&document.Conditions == 0 || r.StatusFor(200) != 200 || r.Parent() != nil {
 		return web.Declined
 	}
 	d := document.Document{ETag: h.Get(h1.HeaderETag)}
@@ -98,10 +98,6 @@ func (x *Exchange) precondition(lastModifiedS int64) web.Result {
 	}
 	return web.Declined
 }
-
-// conditional are the headers of a request that make it conditional.
-var conditional = h1.SetOf(h1.HeaderIfModifiedSince, h1.HeaderIfUnmodifiedSince, h1.HeaderIfNoneMatch,
-	h1.HeaderIfMatch)
 
 // lastModified is the Last-Modified of the server's response, -1 without.
 func (h *Head) lastModified() int64 {
@@ -128,7 +124,7 @@ func (x *Exchange) storeResponse() (result web.Result) {
 		x.storable = false
 	}
 	var m cache.Meta
-	if x.storable {
+	if x.conditional = x.storable; x.storable {
 		m = x.meta(rules)
 		result = x.precondition(m.LastModified)
 	}

@@ -18,6 +18,8 @@ type stored struct {
 	status cache.Status
 	// storable means that the response can be stored, as far as is known; the request to the server is made for that.
 	storable bool
+	// conditional means that the client's conditions apply to the server's response: its head allowed to store it.
+	conditional bool
 	// fromCache means that head is that of a stored response.
 	fromCache bool
 	// converted means that the server is asked with GET although the client has sent HEAD.
@@ -35,7 +37,7 @@ func (x *Exchange) endCaching() {
 	}
 	x.ticket.End()
 	x.status, x.storable, x.fromCache, x.converted, x.background = cache.None, false, false, false, false
-	x.fill, x.alone = nil, false
+	x.fill, x.alone, x.conditional = nil, false, false
 }
 
 // Storable reports whether the response may be stored: the request must then ask for all of it, whatever the client

@@ -10,6 +10,7 @@ import (
 	"starling/nginx/ascii"
 	"starling/side"
 	"starling/web"
+	"starling/web/document"
 	"starling/web/h1"
 )
 
@@ -100,6 +101,9 @@ func (s *Settings) filter(r *web.Request) web.Body {
 	if r != x.client {
 		return (*part)(x)
 	}
+	if x.conditional(r) {
+		return nil
+	}
 	r.AllowRanges(web.OneRange)
 	x.end = size
 	return x
@@ -128,6 +132,22 @@ func (x *slices) check(r *web.Request) (size int64, problem string) {
 		return 0, "unexpected range in slice response: " + span(first, end) + ", expected: " + span(x.asked, want)
 	}
 	return size, ""
+}
+
+// conditional applies the client's conditions to the whole, whose status the cache could not know. It reports whether
+// no body is sent.
+func (x *slices) conditional(r *web.Request) bool {
+	if !r.Out.Conditional {
+		return false
+	}
+	switch result := document.CheckHead(r); result {
+	case 0:
+		return false
+	case 412:
+		r.Replace(int(result))
+	}
+	r.Slot(side.SlotOf[slices](&web.Side, r.Plan())).Data = nil
+	return true
 }
 
 func span(first, end int64) string {
