@@ -299,15 +299,22 @@ func linkTwo(t *testing.T) *linked {
 	return l
 }
 
-// says lets the new process change something, and waits until it is sent.
+// counted is the key of the requests that the new process counts.
+const counted = "counted"
+
+// says lets the new process write a pair and count a request, and waits until both are sent.
 func (l *linked) says(word string) {
-	l.heir.set(word, word)
-	l.heir.bucket.Charge([]byte("c"), l.heir.now())
-	eventually(l.old.t, func() error {
+	told := func() (pair bool, counts int) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if !strings.Contains(l.sent, word) {
-			return errors.New(word + " are not sent")
+		return strings.Contains(l.sent, word), strings.Count(l.sent, counted)
+	}
+	_, before := told()
+	l.heir.set(word, word)
+	l.heir.bucket.Charge([]byte(counted), l.heir.now())
+	eventually(l.old.t, func() error {
+		if pair, counts := told(); !pair || counts == before {
+			return fmt.Errorf("%s are sent: %v; counts: %d, and %d before", word, pair, counts, before)
 		}
 		return nil
 	})
@@ -363,7 +370,7 @@ func TestTheLastWordsOfAProcessAreRead(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if got := l.old.excess("c"); got != 2 {
+	if got := l.old.excess(counted); got != 2 {
 		t.Errorf("the old process counts %d of 2", got)
 	}
 }
