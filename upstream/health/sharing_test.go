@@ -3,6 +3,7 @@ package health_test
 import (
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,13 @@ import (
 // nodes are benches that take turns, and what carries their findings to each other.
 type nodes struct {
 	t     *testing.T
-	list  []*bench
 	zones []*kinds.Health
 	wakes []*health.Wakes
 	sent  []uint64
-	cut   int // the node that the others do not hear, or -1
+
+	mu   sync.Mutex // the tests change the following while findings are carried
+	list []*bench
+	cut  int // the node that the others do not hear, or -1
 }
 
 // sharing makes so many nodes that check the servers with one check.
@@ -68,6 +71,8 @@ func (c *nodes) start() *nodes {
 
 // carry brings what each node tells to the others.
 func (c *nodes) carry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for i, z := range c.zones {
 		now := c.list[i].plan.Clock.Now()
 		z.Flush(now)
@@ -111,6 +116,20 @@ func (b *bench) written() string {
 	text := strings.Join(b.lines, "\n")
 	b.lines = nil
 	return text
+}
+
+// cutOff makes the others hear nothing of a node any more.
+func (c *nodes) cutOff(i int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut = i
+}
+
+// replace gives a node another configuration.
+func (c *nodes) replace(i int, b *bench) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list[i] = b
 }
 
 // prober is the node that probes alone, when all agree.
@@ -184,7 +203,7 @@ func TestAnotherNodeTakesItsTurn(t *testing.T) {
 			if ends {
 				c.list[prober].cancel()
 			} else {
-				c.cut = prober
+				c.cutOff(prober)
 			}
 			c.pass(2 * time.Second)
 			counts := c.pass(10 * time.Second)
@@ -297,7 +316,7 @@ func TestAReloadKeepsItsTurns(t *testing.T) {
 		next := setUpAfter(t, old.group, c.shared(prober, health.Check{}), []string{one})
 		next.start()
 		old.cancel()
-		c.list[prober] = next
+		c.replace(prober, next)
 		c.pass(2 * time.Second)
 		old.taken()
 		counts := c.pass(10 * time.Second)
