@@ -132,11 +132,9 @@ func TestQueueTimesOut(t *testing.T) {
 		l := queued(t, 1, 1, "10.0.0.1:80")
 		l.ask("a", "")
 		l.ask("b", "")
-		time.Sleep(time.Minute - time.Millisecond)
-		synctest.Wait()
+		pass(time.Minute - time.Millisecond)
 		l.want("a 10.0.0.1:80")
-		time.Sleep(time.Millisecond)
-		synctest.Wait()
+		pass(time.Millisecond)
 		l.want("b " + ErrQueueTimeout.Error())
 		l.ask("c", "")
 		l.free("a", Success)
@@ -184,7 +182,7 @@ func TestQueueEndsWhenAServerBecomesAvailable(t *testing.T) {
 		event func(l *line) error
 		want  string
 	}{
-		"fail_timeout": {Change{}, func(*line) error { time.Sleep(10*time.Second + time.Millisecond); return nil }, "10.0.0.1:80"},
+		"fail_timeout": {Change{}, func(*line) error { pass(10*time.Second + time.Millisecond); return nil }, "10.0.0.1:80"},
 		"added": {Change{Down: set(true)}, func(l *line) error {
 			_, err := l.AddNew(NewSettings("10.0.0.3:80", tcp("10.0.0.3:80")), l.clock.Now())
 			return err

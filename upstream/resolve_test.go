@@ -109,6 +109,12 @@ func shown(g *Group) string {
 	return strings.Join(out, ", ")
 }
 
+// pass lets time pass, in a bubble.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func TestResolveFollowsTheDNS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		names := &fakeDNS{hosts: map[string][]string{}, valid: 10 * time.Second}
@@ -124,8 +130,7 @@ func TestResolveFollowsTheDNS(t *testing.T) {
 		synctest.Wait()
 		step := func(after time.Duration, want, logged string) {
 			t.Helper()
-			time.Sleep(after) // virtual
-			synctest.Wait()
+			pass(after)
 			if got := shown(g); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}

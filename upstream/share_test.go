@@ -269,10 +269,7 @@ func TestServersOfANameFollowToo(t *testing.T) {
 		for _, g := range nodes {
 			go g.Resolve(ctx, dns, clock.Real(), logs.Discard)
 		}
-		resolved := func() { // the virtual clock passes the next answers of DNS
-			time.Sleep(3 * dns.valid)
-			synctest.Wait()
-		}
+		resolved := func() { pass(3 * dns.valid) } // DNS has answered again
 		one, two := nodes[0], nodes[1]
 		if _, err := one.AddNew(template("", named("app")), start); err != nil {
 			t.Fatal(err)

@@ -92,8 +92,7 @@ func (c *nodes) carry() {
 
 // pass lets time pass and returns how many probes each node has made.
 func (c *nodes) pass(d time.Duration) (counts []int) {
-	time.Sleep(d)
-	synctest.Wait()
+	pass(d)
 	for _, b := range c.list {
 		counts = append(counts, len(b.taken()))
 	}
@@ -109,7 +108,7 @@ func (c *nodes) expect(states ...string) {
 	}
 }
 
-// lines are those of a node's log since the last call.
+// written is what a node has logged since the last call.
 func (b *bench) written() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
