@@ -73,6 +73,20 @@ func TestTheLogIsHandedOver(t *testing.T) {
 	p.Retire()
 }
 
+// successor is another process, which has read the state and leaves the log to the first one.
+func successor(t *testing.T, text string) *plan.Plan {
+	t.Helper()
+	p, err := load(t, text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Successor = true
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // A successor reads the state and leaves the log to its predecessor until it has taken over.
 func TestASuccessorDoesNotWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
@@ -81,14 +95,7 @@ func TestASuccessorDoesNotWrite(t *testing.T) {
 	if got := call(first, `POST one {"a":"1"}`); got != "201" {
 		t.Fatal(got)
 	}
-	heir, err := load(t, text, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	heir.Successor = true
-	if err := heir.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	heir := successor(t, text)
 	if got := call(heir, "GET one"); !strings.Contains(got, `"a":"1"`) {
 		t.Errorf("the successor has %s", got)
 	}
@@ -114,16 +121,9 @@ func TestASuccessorDoesNotWrite(t *testing.T) {
 // heirOf is another process that has taken over from one, as far as the files are concerned: their zones are not linked.
 func heirOf(t *testing.T, first *plan.Plan, text string) *plan.Plan {
 	t.Helper()
-	heir, err := load(t, text, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	heir.Successor = true
-	if err := heir.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	gone := func() error { return errors.New("gone") }
-	if err := errors.Join(first.Exclusives()[0].Yield(gone), heir.Exclusives()[0].Seize()); err != nil {
+	heir := successor(t, text)
+	dies(t, first)
+	if err := heir.Exclusives()[0].Seize(); err != nil {
 		t.Fatal(err)
 	}
 	return heir
@@ -185,14 +185,7 @@ func TestWritesWhileTheNewProcessStartsAreMerged(t *testing.T) {
 	if got := call(first, `POST one {"a":"before","b":"before"}`); got != "201" {
 		t.Fatal(got)
 	}
-	heir, err := load(t, text, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	heir.Successor = true
-	if err := heir.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	heir := successor(t, text)
 	if got := call(first, `PATCH one {"a":"late"}`) + call(first, `PATCH one {"b":null}`); got != "204204" {
 		t.Fatal(got)
 	}
@@ -230,14 +223,7 @@ func TestEndsOfRecordsOnAnotherClock(t *testing.T) {
 	}
 	log.Append(kinds.ClockRecord(now))
 	write(log, "early")
-	heir, err := load(t, "keyval_zone zone=one:1m timeout=1h state="+path+";", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	heir.Successor = true
-	if err := heir.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	heir := successor(t, "keyval_zone zone=one:1m timeout=1h state="+path+";")
 	write(log, "late")
 	if err := errors.Join(log.Close(), heir.Exclusives()[0].Seize()); err != nil {
 		t.Fatal(err)
