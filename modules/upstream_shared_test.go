@@ -332,14 +332,8 @@ func TestChangesOfAKilledProcessAreAdopted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	change := func(s *webtest.Server, ask, want string) {
-		t.Helper()
-		if got := askAPI(s, ask); !strings.HasPrefix(got, want) {
-			t.Fatalf("%s: %s", ask, got)
-		}
-	}
-	change(old, "POST "+stateServers+` {"server":"127.0.0.1:1"}`, "201")
-	change(old, "POST "+stateServers+` {"server":"127.0.0.2:1"}`, "201")
+	changes(t, old, "POST "+stateServers+` {"server":"127.0.0.1:1"}`, "201")
+	changes(t, old, "POST "+stateServers+` {"server":"127.0.0.2:1"}`, "201")
 	heir, err := loadState(t, file, block, successor)
 	if err != nil {
 		t.Fatal(err)
@@ -347,9 +341,9 @@ func TestChangesOfAKilledProcessAreAdopted(t *testing.T) {
 	yields(t, old)
 	seizes(t, heir)
 	hasServers(t, heir, "127.0.0.1:1", "127.0.0.2:1")
-	change(heir, "POST "+stateServers+` {"server":"127.0.0.3:1"}`, "201")
-	change(heir, "PATCH "+stateServers+`/0 {"weight":7}`, "200")
-	change(heir, "DELETE "+stateServers+"/1", "200")
+	changes(t, heir, "POST "+stateServers+` {"server":"127.0.0.3:1"}`, "201")
+	changes(t, heir, "PATCH "+stateServers+`/0 {"weight":7}`, "200")
+	changes(t, heir, "DELETE "+stateServers+"/1", "200")
 	yields(t, heir)
 	seizes(t, old)
 	hasServers(t, old, "127.0.0.1:1", "127.0.0.3:1")

@@ -276,7 +276,15 @@ func seizes(t *testing.T, s *webtest.Server) {
 	}
 }
 
-// has wants the servers of upstream u to be these, in any order.
+// changes asks the API for a change, which must answer with a status.
+func changes(t *testing.T, s *webtest.Server, ask, status string) {
+	t.Helper()
+	if got := askAPI(s, ask); !strings.HasPrefix(got, status) {
+		t.Fatalf("%s: %s", ask, got)
+	}
+}
+
+// hasServers wants the servers of upstream u to be these, in any order.
 func hasServers(t *testing.T, s *webtest.Server, want ...string) {
 	t.Helper()
 	got := askAPI(s, "GET "+stateServers)
@@ -295,25 +303,19 @@ func hasServers(t *testing.T, s *webtest.Server, want ...string) {
 func TestAStateFilePassesToAnotherProcess(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "u.conf")
 	old := startState(t, file, "state STATE;")
-	change := func(s *webtest.Server, ask, want string) {
-		t.Helper()
-		if got := askAPI(s, ask); !strings.HasPrefix(got, want) {
-			t.Fatalf("%s: %s", ask, got)
-		}
-	}
-	change(old, "POST "+stateServers+` {"server":"127.0.0.1:1","max_conns":3}`, "201")
-	change(old, "POST "+stateServers+` {"server":"127.0.0.2:1"}`, "201")
+	changes(t, old, "POST "+stateServers+` {"server":"127.0.0.1:1","max_conns":3}`, "201")
+	changes(t, old, "POST "+stateServers+` {"server":"127.0.0.2:1"}`, "201")
 	heir := startState(t, file, "state STATE;", successor)
-	change(heir, "POST "+stateServers+` {"server":"127.0.0.9:1"}`, "503 503 BinaryReplaced")
-	change(old, "POST "+stateServers+` {"server":"127.0.0.3:1"}`, "201") // the new process has read the file before
+	changes(t, heir, "POST "+stateServers+` {"server":"127.0.0.9:1"}`, "503 503 BinaryReplaced")
+	changes(t, old, "POST "+stateServers+` {"server":"127.0.0.3:1"}`, "201") // the new process has read the file before
 	yields(t, old)
 	seizes(t, heir)
 	hasServers(t, heir, "127.0.0.1:1", "127.0.0.2:1", "127.0.0.3:1")
-	change(old, "DELETE "+stateServers+"/0", "503 503 BinaryReplaced")
+	changes(t, old, "DELETE "+stateServers+"/0", "503 503 BinaryReplaced")
 
-	change(heir, "DELETE "+stateServers+"/1", "200")
-	change(heir, "PATCH "+stateServers+`/0 {"down":true}`, "200")
-	change(heir, "POST "+stateServers+` {"server":"127.0.0.4:1","backup":true}`, "201")
+	changes(t, heir, "DELETE "+stateServers+"/1", "200")
+	changes(t, heir, "PATCH "+stateServers+`/0 {"down":true}`, "200")
+	changes(t, heir, "POST "+stateServers+` {"server":"127.0.0.4:1","backup":true}`, "201")
 	yields(t, heir) // it is killed
 	seizes(t, old)
 	hasServers(t, old, "127.0.0.1:1", "127.0.0.3:1", "127.0.0.4:1")
@@ -322,7 +324,7 @@ func TestAStateFilePassesToAnotherProcess(t *testing.T) {
 			t.Errorf("%s is missing in %s", want, got)
 		}
 	}
-	change(old, "POST "+stateServers+` {"server":"127.0.0.5:1"}`, "201")
+	changes(t, old, "POST "+stateServers+` {"server":"127.0.0.5:1"}`, "201")
 	const all = "server 127.0.0.1:1 max_conns=3 down;\nserver 127.0.0.3:1;\nserver 127.0.0.4:1 backup;\nserver 127.0.0.5:1;\n"
 	if got := content(t, file); got != all {
 		t.Errorf("the file has %q, want %q", got, all)
