@@ -146,6 +146,13 @@ func (c *cluster) counted() (list []int) {
 	return list
 }
 
+// probesIn lets so many intervals pass, and counts the probes of each node in them.
+func (c *cluster) probesIn(intervals int64) []int {
+	c.counted()
+	c.run(intervals * interval)
+	return c.counted()
+}
+
 func sum(list []int) (total int) {
 	for _, n := range list {
 		total += n
@@ -172,9 +179,7 @@ func TestOneNodeProbesAServer(t *testing.T) {
 		t.Errorf("at the start: %v probes", got)
 	}
 	c.run(interval) // the words of the others end
-	c.counted()
-	c.run(20 * interval)
-	got := c.counted()
+	got := c.probesIn(20)
 	prober := c.order()[0]
 	if got[prober.id-1] != 20 || sum(got) != 20 {
 		t.Errorf("in 20 intervals: %v probes, the prober is %d", got, prober.id)
@@ -254,17 +259,13 @@ func TestANodeWithoutThePathBelievesItself(t *testing.T) {
 	if !hurt.turn.Doubts() || !hurt.said.Word.Doubts {
 		t.Error("it does not say that it doubts")
 	}
-	c.counted()
-	c.run(10 * interval)
-	if got := c.counted(); got[hurt.id-1] != 10 || sum(got) != 20 {
+	if got := c.probesIn(10); got[hurt.id-1] != 10 || sum(got) != 20 {
 		t.Errorf("%v probes in 10 intervals", got)
 	}
 	hurt.noPath = false
 	c.run(2 * interval)
 	c.expect("up up up")
-	c.counted()
-	c.run(10 * interval)
-	if got := sum(c.counted()); got != 10 {
+	if got := sum(c.probesIn(10)); got != 10 {
 		t.Errorf("%d probes in 10 intervals, when the path was back", got)
 	}
 }
@@ -286,9 +287,7 @@ func TestAProberWithoutThePathConvincesNobody(t *testing.T) {
 	order[0].noPath = false
 	c.run(2 * interval)
 	c.expect("up up up")
-	c.counted()
-	c.run(5 * interval)
-	if got := sum(c.counted()); got != 5 {
+	if got := sum(c.probesIn(5)); got != 5 {
 		t.Errorf("%d probes in 5 intervals, when all agree again", got)
 	}
 }
@@ -364,9 +363,7 @@ func TestANewNodeTakesItsTurn(t *testing.T) {
 	first.turn = New(first.turn.check, first.turn.key, Unknown, c.nowMS)
 	c.run(stepMS)
 	c.run(2 * interval)
-	c.counted()
-	c.run(10 * interval)
-	if got := c.counted(); got[first.id-1] != 10 || sum(got) != 10 {
+	if got := c.probesIn(10); got[first.id-1] != 10 || sum(got) != 10 {
 		t.Errorf("%v probes in 10 intervals, the first is %d", got, first.id)
 	}
 	c.expect("up up up")
