@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"starling/admin"
-	"starling/lib/clock"
 	"starling/plan"
 	"starling/side"
 	servers "starling/upstream"
@@ -16,7 +15,7 @@ import (
 
 // Resource is /http/upstreams or /stream/upstreams: the groups that have a zone, as in NGINX Plus.
 func (o *Options[S, C]) Resource(p *plan.Plan) admin.Resource {
-	b := &branch[S, C]{Options: o, clock: p.Clock, groups: groups.Of[C](p).All(), plan: p}
+	b := &branch[S, C]{Options: o, plan: p, groups: groups.Of[C](p).All()}
 	return admin.Collection[*groups.Group[C]]{
 		Path: o.Side.Name + "/upstreams", Since: 1, Metrics: o.Metrics,
 		Each: b.shared, Find: b.find,
@@ -24,7 +23,7 @@ func (o *Options[S, C]) Resource(p *plan.Plan) admin.Resource {
 			return &admin.APIError{Status: http.StatusNotFound, Code: "UpstreamNotFound", Text: "upstream not found"}
 		},
 		Admit:  admit[C],
-		Show:   func(g *groups.Group[C]) any { return b.Report(g.Group, b.clock.Now()) },
+		Show:   func(g *groups.Group[C]) any { return b.Report(g.Group, b.plan.Clock.Now()) },
 		Delete: admin.Resets(func(g *groups.Group[C]) { g.ResetStats() }),
 		Below: map[string]func(*groups.Group[C], *admin.Call) admin.Answer{
 			"servers": func(g *groups.Group[C], call *admin.Call) admin.Answer { return b.servers(g).Handle(call) },
@@ -36,9 +35,8 @@ func (o *Options[S, C]) Resource(p *plan.Plan) admin.Resource {
 
 type branch[S any, C side.Subject] struct {
 	*Options[S, C]
-	clock  *clock.Clock
-	groups []*groups.Group[C]
 	plan   *plan.Plan
+	groups []*groups.Group[C]
 }
 
 // shared are the groups that have a zone.
@@ -85,7 +83,7 @@ func (b *branch[S, C]) servers(g *groups.Group[C]) admin.Collection[servers.Conf
 		Missing: noServer,
 		Patch:   func(config servers.Config, call *admin.Call) admin.Answer { return b.change(g, config, call) },
 		Delete: func(config servers.Config, _ *admin.Call) admin.Answer {
-			if err := g.Remove(config.ID, b.clock.Now()); err != nil {
+			if err := g.Remove(config.ID, b.plan.Clock.Now()); err != nil {
 				return refusal(err)
 			}
 			return admin.Answer{Body: g.Servers()}
@@ -134,7 +132,7 @@ func (b *branch[S, C]) add(g *groups.Group[C], call *admin.Call) admin.Answer {
 	if problem != nil {
 		return admin.Answer{Err: problem}
 	}
-	s, err := g.AddNew(settings, b.clock.Now())
+	s, err := g.AddNew(settings, b.plan.Clock.Now())
 	if err != nil {
 		return refusal(err)
 	}
@@ -151,7 +149,7 @@ func (b *branch[S, C]) change(g *groups.Group[C], config servers.Config, call *a
 	if problem != nil {
 		return admin.Answer{Err: problem}
 	}
-	if _, err := g.Change(config.ID, change, b.clock.Now()); err != nil {
+	if _, err := g.Change(config.ID, change, b.plan.Clock.Now()); err != nil {
 		return refusal(err)
 	}
 	now, found := g.Server(config.ID)

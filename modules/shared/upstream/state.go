@@ -133,14 +133,17 @@ func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C], shared *memb
 		f := s.file
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.away = f.away || p.Successor; f.away {
-			// the other process makes the file
-		} else if s.missing && f.changes == s.seen {
+		f.away = f.away || p.Successor
+		switch {
+		case f.away: // the other process makes the file
+		case s.missing && f.changes == s.seen:
 			if err := p.AsStarted(func() error { return f.write(nil) }); err != nil {
 				return conf.At(s.node, "%v", err)
 			}
-		} else if err := p.AsStarted(f.writable); err != nil {
-			p.Log.Logf(logs.Warn, "%v", conf.At(s.node, "%v; the API will reject changes of the servers", err))
+		default:
+			if err := p.AsStarted(f.writable); err != nil {
+				p.Log.Logf(logs.Warn, "%v", conf.At(s.node, "%v; the API will reject changes of the servers", err))
+			}
 		}
 		before, saveNow := f.holder, f.saveNow
 		f.holder = me
