@@ -17,6 +17,7 @@ var BucketKind = &zone.Kind{Number: 3, Name: "bucket", Holds: "request limits", 
 // the request being decided (zone/DESIGN.md has the argument).
 type Bucket struct {
 	base
+	sums
 	rateMilli  atomic.Int64
 	burstMilli atomic.Int64
 
@@ -255,21 +256,3 @@ const sweepRecords = 64
 
 // Sweep removes empty buckets.
 func (b *Bucket) Sweep(sh *zone.Shard, now clock.Reading) { b.dropIdle(sh, sweepRecords, now) }
-
-// DueMS: buckets do not end, they are swept.
-func (b *Bucket) DueMS(*zone.Record) int64 { return 0 }
-
-// Needed is never called: buckets have no tombstones.
-func (b *Bucket) Needed(*zone.Record) int { return 0 }
-
-// GivenUp is never called, see Needed.
-func (b *Bucket) GivenUp(*zone.Record) {}
-
-// Forget has nothing to do.
-func (b *Bucket) Forget(*zone.Shard, *zone.Record, []byte) {}
-
-// Digests reports that buckets cannot be compared: they change all the time.
-func (b *Bucket) Digests(out *[zone.Shards]uint64) (comparable bool) {
-	clear(out[:])
-	return false
-}

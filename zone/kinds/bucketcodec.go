@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"starling/lib/clock"
-	"starling/lib/stamp"
 	"starling/zone"
 )
 
@@ -28,16 +27,10 @@ const (
 	maxCosts = 1 << 40
 )
 
-type bucketEncoder struct{}
+type bucketEncoder struct{ head }
 
 // NewEncoder returns an encoder of costs.
-func (b *Bucket) NewEncoder() zone.Encoder { return bucketEncoder{} }
-
-// Begin appends the head of a frame.
-func (bucketEncoder) Begin(dst []byte, _ clock.Reading) []byte { return append(dst, bucketFrameFormat) }
-
-// AppendClear never happens: buckets are not cleared.
-func (bucketEncoder) AppendClear(dst []byte, _ stamp.Stamp) []byte { return dst }
+func (b *Bucket) NewEncoder() zone.Encoder { return bucketEncoder{head(bucketFrameFormat)} }
 
 // AppendChange appends the costs since the last frame.
 func (bucketEncoder) AppendChange(dst []byte, r *zone.Record, key, _ []byte) []byte {

@@ -2,7 +2,6 @@ package kinds
 
 import (
 	"encoding/binary"
-	"sync"
 	"sync/atomic"
 
 	"starling/lib/clock"
@@ -22,17 +21,13 @@ var ConnKind = &zone.Kind{Number: 5, Name: "conn", Holds: "connection counts", S
 // is then swept or evicted. Only idle records are in the order of use. Born is how much of the own count an heir
 // counts.
 type Conn struct {
-	base
-	keys   atomic.Int64 // that have a count
-	seenMS atomic.Int64 // a recent monotonic time, for changes that have none
-	self   atomic.Uint64
+	living
+	keys atomic.Int64 // that have a count
 	// heirs count what is counted here too, each under its shard's lock: see Follow.
 	heirs [zone.Shards]conncount.Heir
 
-	// told is held while counts of others change. It is taken before the store's locks.
-	told    sync.Mutex
-	tellers tellers
-	scratch []byte // for a value
+	tellers tellers // guarded by told
+	scratch []byte  // for a value
 }
 
 // ConnConfig configures a zone of counts. It is always shared: counts of one node alone are in lib/conncount.
@@ -52,13 +47,6 @@ func NewConn(cfg ConnConfig) *Conn {
 	}, true, c)
 	c.shared.Store(true)
 	return c
-}
-
-// SetBytes changes the size. Keys in a zone that has become smaller stay until their counts are zero.
-func (c *Conn) SetBytes(bytes int64) {
-	if bytes != c.store.Limit() {
-		c.store.SetBytes(bytes)
-	}
 }
 
 var _ zone.Living = (*Conn)(nil)
@@ -310,25 +298,4 @@ func (c *Conn) Sweep(sh *zone.Shard, now clock.Reading) {
 		}
 		slot = next
 	}
-}
-
-// DueMS: counts do not end, their connections do.
-func (c *Conn) DueMS(*zone.Record) int64 { return 0 }
-
-// Needed is never called: counts have no tombstones.
-func (c *Conn) Needed(*zone.Record) int { return 0 }
-
-// GivenUp is never called, see Needed.
-func (c *Conn) GivenUp(*zone.Record) {}
-
-// Forget has nothing to do: only idle records are removed.
-func (c *Conn) Forget(*zone.Shard, *zone.Record, []byte) {}
-
-// Framed has nothing to do: a count that arrives twice is the same.
-func (c *Conn) Framed(uint64, []byte, clock.Reading) {}
-
-// Digests reports that counts cannot be compared: they change all the time.
-func (c *Conn) Digests(out *[zone.Shards]uint64) (comparable bool) {
-	clear(out[:])
-	return false
 }

@@ -42,18 +42,7 @@ func (n *connNode) leave(key string) {
 // sendTo flushes and carries the frames that were not carried yet.
 func (n *connNode) sendTo(t *testing.T, ms int64, others ...*connNode) {
 	t.Helper()
-	n.Flush(at(ms))
-	for head := n.Journal().Head(); n.sent+1 < head; n.sent++ {
-		payload, _, _, ok := n.Journal().Frame(n.sent + 1)
-		if !ok {
-			t.Fatal("the ring is too short")
-		}
-		for _, other := range others {
-			if _, err := other.Apply(n.origin, n.sent+1, payload, 0, at(ms)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	n.sent = carry(t, n, n.origin, n.sent, ms, others)
 }
 
 // teach carries all shards.

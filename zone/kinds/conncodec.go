@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"starling/lib/clock"
-	"starling/lib/stamp"
 	"starling/zone"
 )
 
@@ -28,16 +27,10 @@ const (
 	connTaughtFormat byte = 5
 )
 
-type connEncoder struct{}
+type connEncoder struct{ head }
 
 // NewEncoder returns an encoder of counts.
-func (c *Conn) NewEncoder() zone.Encoder { return connEncoder{} }
-
-// Begin appends the head of a frame.
-func (connEncoder) Begin(dst []byte, _ clock.Reading) []byte { return append(dst, connFrameFormat) }
-
-// AppendClear never happens: counts are not cleared.
-func (connEncoder) AppendClear(dst []byte, _ stamp.Stamp) []byte { return dst }
+func (c *Conn) NewEncoder() zone.Encoder { return connEncoder{head(connFrameFormat)} }
 
 // AppendChange appends the own count, unless the last frame with the key had the same: most requests are over before a
 // flush.
@@ -62,33 +55,19 @@ func (c *Conn) Apply(
 	c.told.Lock()
 	defer c.told.Unlock()
 	t := c.teller(from, true, now)
-	r := zone.Read(payload)
-	if r.Byte() != connFrameFormat {
-		r.Fail()
+	if t != nil && !t.takes(sequence) {
+		return applied, nil
 	}
-	if t != nil {
-		if t.completed = believed(t.completed, sequence); sequence <= t.completed {
-			return applied, nil
-		}
-	}
-	for r.Len() > 0 && !r.Failed() {
-		c.applyGroup(t, sequence, &r, now, &applied)
-	}
-	if t != nil {
-		t.completed = sequence
-	}
-	c.store.Count(applied)
-	if r.Failed() {
-		return applied, c.malformed()
-	}
-	return applied, nil
+	return c.applyFrame(connFrameFormat, payload, func(r *zone.Reader, applied *zone.Applied) {
+		c.applyGroup(t, sequence, r, now, applied)
+	})
 }
 
 // applyGroup takes over the counts of one shard. Without a teller, for which there was no room, they are rejected.
 func (c *Conn) applyGroup(t *teller, sequence uint64, r *zone.Reader, now clock.Reading, applied *zone.Applied) {
 	shard := int(r.Byte())
 	keepZero := hasShard(&c.tellers.held, shard)
-	isTaught := t != nil && t.taught != nil && sequence <= t.taught[shard]
+	isTaught := t != nil && t.hasTaught(shard, sequence)
 	sh := c.store.ShardNumber(shard)
 	sh.Lock()
 	defer sh.Unlock()

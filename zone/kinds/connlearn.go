@@ -21,7 +21,7 @@ func (c *Conn) Learn(payload []byte, now clock.Reading) (applied zone.Applied, e
 	c.told.Lock()
 	defer c.told.Unlock()
 	r := zone.Read(payload)
-	shard, from := readTaughtHead(&r, connTaughtFormat, maxTellers+1)
+	shard, from := readTaughtHead(&r, connTaughtFormat, maxLives+1)
 	if r.Failed() {
 		return applied, c.malformed()
 	}
@@ -58,7 +58,7 @@ func (c *Conn) weigh(shard int, name zone.Origin, sequence uint64, isOwn bool, n
 			addShard(&t.lacks, shard) // it is asked itself
 		}
 	case isOwn && sequence < t.completed: // of an earlier connection
-	case !isOwn && t.taught != nil && sequence <= t.taught[shard]:
+	case !isOwn && t.hasTaught(shard, sequence):
 	default:
 		w.teller = t
 	}
@@ -121,10 +121,7 @@ func (c *Conn) endPiece(sh *zone.Shard, words []word, now clock.Reading) {
 	})
 	for _, w := range of {
 		t := w.teller
-		if t.taught == nil {
-			t.taught = new([zone.Shards]uint64)
-		}
-		t.taught[shard] = w.sequence
+		t.noteTaught(shard, w.sequence)
 		if w.isOwn {
 			addShard(&t.itself, shard)
 			dropShard(&t.lacks, shard)

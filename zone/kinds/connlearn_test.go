@@ -112,17 +112,17 @@ func TestLivesAreForgottenInTurn(t *testing.T) {
 	n.Began(living.origin, 0, at(0))
 	living.enter("k", 9)
 	living.sendTo(t, 0, n)
-	for i := range 2 * maxTellers {
+	for i := range 2 * maxLives {
 		life := newConnNode(zone.Origin(100+i), 32<<10)
 		n.Began(life.origin, 0, at(int64(i)))
 		life.enter("k", 9)
 		life.sendTo(t, int64(i), n)
 		n.heard(int64(i), living)
 	}
-	if known := len(n.tellers.byName); known != maxTellers {
+	if known := len(n.tellers.byName); known != maxLives {
 		t.Errorf("%d lives are known", known)
 	}
-	for ms := int64(2 * maxTellers); ms < 10_000; ms += 100 {
+	for ms := int64(2 * maxLives); ms < 10_000; ms += 100 {
 		n.heard(ms, living)
 	}
 	n.counts(t, "k", 1, 0)

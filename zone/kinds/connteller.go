@@ -1,8 +1,6 @@
 package kinds
 
 import (
-	"math"
-
 	"starling/lib/clock"
 	"starling/zone"
 )
@@ -10,53 +8,31 @@ import (
 // This file follows the nodes that tell their counts. A count is only worth as much as the node that has it: when a
 // node is no longer heard, its connections are gone, or others can no longer know how many there are.
 
-// teller is one life of one other node. Guarded by Conn.told.
+// teller is one life of one other node that tells counts.
 type teller struct {
-	name      zone.Origin
-	number    uint16 // in entries
-	completed uint64 // the last frame applied or given up
-	heardMS   int64  // monotonic, when it was last known to be there
-	isAway    bool   // it is not connected
-	entries   int    // of its counts, in all shards
-	// lacks are the shards that it must teach, because counts of it are missing; refused are those in which counts had
-	// no room.
-	lacks, refused [zone.Shards / 64]uint64
-	askedMS        int64 // monotonic, when refused counts were last asked for
-	// taught is the frame through which each shard was last taught, nil if none was. itself marks the shards that it
-	// taught itself.
-	taught *[zone.Shards]uint64
-	itself [zone.Shards / 64]uint64
+	life
+	number  uint16                   // in entries
+	entries int                      // of its counts, in all shards
+	refused [zone.Shards / 64]uint64 // in which counts had no room
+	askedMS int64                    // monotonic, when refused counts were last asked for
+	itself  [zone.Shards / 64]uint64 // that it taught itself
 }
 
 // tellers are all of them.
 type tellers struct {
 	byName   map[zone.Origin]*teller
 	numbered []*teller // nil is free
-	heardMS  int64     // monotonic, of the last Heard
 	held     [zone.Shards / 64]uint64
 }
 
 func newTellers() tellers { return tellers{byName: map[zone.Origin]*teller{}} }
 
 const (
-	// maxTellers is more lives than a cluster has at a time: each start of each node is one. The one that is away for
-	// longest makes room.
-	maxTellers = 1024
 	// maxHearsay is from how many on none is added that has not told anything itself: a teacher can name any number.
 	maxHearsay = 256
-	// pausedMS between two calls of Heard means that this process was stopped: it does not know who was silent.
-	pausedMS = 1000
 	// askAgainMS is how often counts are asked for again that had no room.
 	askAgainMS = 10_000
 )
-
-var everyShard = [zone.Shards / 64]uint64{math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64}
-
-func hasShard(set *[zone.Shards / 64]uint64, shard int) bool {
-	return set[shard/64]&(1<<(shard%64)) != 0
-}
-func addShard(set *[zone.Shards / 64]uint64, shard int)  { set[shard/64] |= 1 << (shard % 64) }
-func dropShard(set *[zone.Shards / 64]uint64, shard int) { set[shard/64] &^= 1 << (shard % 64) }
 
 // teller finds or makes the state of an origin that speaks itself, or of which another one speaks. It returns nil if
 // there is no room.
@@ -65,7 +41,7 @@ func (c *Conn) teller(name zone.Origin, itself bool, now clock.Reading) *teller 
 		return t
 	}
 	switch known := len(c.tellers.byName); {
-	case !itself && known >= maxHearsay, known >= maxTellers && !c.forgetLongestAway(now):
+	case !itself && known >= maxHearsay, known >= maxLives && !c.forgetLongestAway(now):
 		return nil
 	}
 	number := -1
@@ -79,7 +55,7 @@ func (c *Conn) teller(name zone.Origin, itself bool, now clock.Reading) *teller 
 		number = len(c.tellers.numbered)
 		c.tellers.numbered = append(c.tellers.numbered, nil)
 	}
-	t := &teller{name: name, number: uint16(number), heardMS: now.MonoMS}
+	t := &teller{life: life{name: name, heardMS: now.MonoMS}, number: uint16(number)}
 	c.tellers.byName[name], c.tellers.numbered[number] = t, t
 	return t
 }
@@ -133,22 +109,13 @@ func (c *Conn) Began(from zone.Origin, after uint64, now clock.Reading) {
 func (c *Conn) Heard(origins map[zone.Origin]int64, all bool, silentMS int64, now clock.Reading) {
 	c.told.Lock()
 	defer c.told.Unlock()
-	stoppedMS := int64(0)
-	if c.tellers.heardMS != 0 && now.MonoMS-c.tellers.heardMS >= pausedMS {
-		stoppedMS = now.MonoMS - c.tellers.heardMS
-	}
-	c.tellers.heardMS = now.MonoMS
+	stoppedMS := c.stoppedMS(now)
 	hasRoom := c.store.Stats().RecordBytes < c.foreignLimit()/4*3
 	for _, t := range c.tellers.numbered {
 		if t == nil {
 			continue
 		}
-		t.heardMS = min(t.heardMS+stoppedMS, now.MonoMS)
-		heardMS, isConnected := origins[t.name]
-		if t.isAway = !isConnected; isConnected {
-			t.heardMS = max(t.heardMS, heardMS)
-		}
-		if t.entries > 0 && (now.MonoMS-t.heardMS >= silentMS || all && t.isAway) {
+		if t.isOver(origins, all, silentMS, stoppedMS, now) && t.entries > 0 {
 			c.dropCounts(t, now.MonoMS)
 		}
 		if hasRoom && t.refused != [zone.Shards / 64]uint64{} && now.MonoMS-t.askedMS >= askAgainMS {
@@ -192,8 +159,7 @@ func (c *Conn) Forfeit(from zone.Origin, to uint64) {
 	c.told.Lock()
 	defer c.told.Unlock()
 	if t := c.teller(from, true, clock.Reading{MonoMS: c.seenMS.Load()}); t != nil {
-		t.completed = max(believed(t.completed, max(to, 1)), max(to, 1)-1)
-		t.lacks = everyShard
+		t.forfeit(to)
 	}
 }
 
@@ -206,9 +172,6 @@ func (c *Conn) Disown(from zone.Origin) {
 		c.dropCounts(t, c.seenMS.Load())
 	}
 }
-
-// SetOrigin names this node's life in taught pieces.
-func (c *Conn) SetOrigin(self zone.Origin) { c.self.Store(uint64(self)) }
 
 // Hold keeps zeros that others tell, until the shards are taught: a teacher may not have heard of them.
 func (c *Conn) Hold(shards [zone.Shards / 64]uint64) {

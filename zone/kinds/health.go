@@ -3,7 +3,6 @@ package kinds
 import (
 	"cmp"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"starling/lib/clock"
@@ -17,18 +16,14 @@ var HealthKind = &zone.Kind{Number: 6, Name: "health", Holds: "findings of healt
 // that other nodes have told. A node speaks only for itself, and what it told ends with it. Findings are told again all
 // the time, so nothing is repaired: a lost one is replaced by the next.
 type Health struct {
-	base
+	living
 	changed func(key []byte)
-	self    atomic.Uint64
-	seenMS  atomic.Int64 // a recent monotonic time
 	// withdrawn are the own findings without a value, which are removed when the others know.
 	withdrawn atomic.Int64
 
-	// told is held while findings of others are used. It is taken before the store's locks.
-	told     sync.Mutex
-	speakers speakers
-	foreign  atomic.Int64 // bytes of the others' findings
-	lacked   atomic.Bool  // one of them had no room
+	speakers map[zone.Origin]*speaker // guarded by told
+	foreign  atomic.Int64             // bytes of the others' findings
+	lacked   atomic.Bool              // one of them had no room
 }
 
 // HealthConfig configures a zone of findings. It is always shared.
@@ -52,7 +47,7 @@ const (
 
 // NewHealth makes an empty zone of findings.
 func NewHealth(cfg HealthConfig) *Health {
-	h := &Health{changed: cfg.Changed, speakers: speakers{byName: map[zone.Origin]*speaker{}}}
+	h := &Health{changed: cfg.Changed, speakers: map[zone.Origin]*speaker{}}
 	if h.changed == nil {
 		h.changed = func([]byte) {}
 	}
@@ -64,13 +59,6 @@ func NewHealth(cfg HealthConfig) *Health {
 }
 
 var _ zone.Living = (*Health)(nil)
-
-// SetBytes changes the size. Findings in a zone that has become smaller stay until they are replaced.
-func (h *Health) SetBytes(bytes int64) {
-	if bytes != h.store.Limit() {
-		h.store.SetBytes(bytes)
-	}
-}
 
 // half of a zone is for the findings of this node, the other one for those of all others: neither locks the other out.
 func (h *Health) half() int64 { return h.store.Limit() / 2 }
@@ -162,7 +150,7 @@ func (h *Health) Told(dst []Finding, key []byte) []Finding {
 	start := len(dst)
 	h.told.Lock()
 	defer h.told.Unlock()
-	for _, s := range h.speakers.byName {
+	for _, s := range h.speakers {
 		if f, ok := s.said[shard][string(key)]; ok {
 			dst = append(dst, Finding{From: s.name, Value: f.value, AtMS: f.atMS, Away: s.isAway})
 		}
@@ -198,41 +186,17 @@ func (h *Health) Sweep(sh *zone.Shard, now clock.Reading) {
 	}
 }
 
-// DueMS: own findings do not end, their node replaces them.
-func (h *Health) DueMS(*zone.Record) int64 { return 0 }
-
-// Needed is never called: findings have no tombstones.
-func (h *Health) Needed(*zone.Record) int { return 0 }
-
-// GivenUp is never called, see Needed.
-func (h *Health) GivenUp(*zone.Record) {}
-
-// Forget has nothing to do: only withdrawn findings are removed.
-func (h *Health) Forget(*zone.Shard, *zone.Record, []byte) {}
-
-// Framed has nothing to do: a finding that arrives twice is the same.
-func (h *Health) Framed(uint64, []byte, clock.Reading) {}
-
-// Digests reports that findings cannot be compared: each node has its own.
-func (h *Health) Digests(out *[zone.Shards]uint64) (comparable bool) {
-	clear(out[:])
-	return false
-}
-
 // Hold is not needed: a finding replaces another one, in whatever order a zone learns.
 func (h *Health) Hold([zone.Shards / 64]uint64) {}
 
 // Release ends nothing, see Hold.
 func (h *Health) Release(clock.Reading) {}
 
-// SetOrigin names this node's life in taught pieces.
-func (h *Health) SetOrigin(self zone.Origin) { h.self.Store(uint64(self)) }
-
 // Unpublish ends the sharing with another process of this node: what that told no longer counts.
 func (h *Health) Unpublish() {
 	h.told.Lock()
 	defer h.told.Unlock()
-	for _, s := range h.speakers.byName {
+	for _, s := range h.speakers {
 		h.dropAll(s)
 	}
 }

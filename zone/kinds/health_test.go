@@ -35,18 +35,7 @@ func (n *healthNode) says(t *testing.T, key, value string, ms int64) {
 // sendTo flushes and carries the frames that were not carried yet.
 func (n *healthNode) sendTo(t *testing.T, ms int64, others ...*healthNode) {
 	t.Helper()
-	n.Flush(at(ms))
-	for head := n.Journal().Head(); n.sent+1 < head; n.sent++ {
-		payload, _, _, ok := n.Journal().Frame(n.sent + 1)
-		if !ok {
-			t.Fatal("the ring is too short")
-		}
-		for _, other := range others {
-			if _, err := other.Apply(n.origin, n.sent+1, payload, 0, at(ms)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	n.sent = carry(t, n, n.origin, n.sent, ms, others)
 }
 
 func (n *healthNode) teach(t *testing.T, to *healthNode, ms int64) {
@@ -270,7 +259,7 @@ func TestHalfOfAZoneIsForTheOthers(t *testing.T) {
 		b.Began(zone.Origin(10+i), 0, at(200))
 		b.heard(200, false)
 	}
-	if got := len(b.speakers.byName); got > maxTellers {
+	if got := len(b.speakers); got > maxLives {
 		t.Errorf("%d origins are remembered", got)
 	}
 }

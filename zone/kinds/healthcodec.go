@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"starling/lib/clock"
-	"starling/lib/stamp"
 	"starling/zone"
 )
 
@@ -24,16 +23,10 @@ const (
 	healthTaughtFormat byte = 7
 )
 
-type healthEncoder struct{}
+type healthEncoder struct{ head }
 
 // NewEncoder returns an encoder of findings.
-func (h *Health) NewEncoder() zone.Encoder { return healthEncoder{} }
-
-// Begin appends the head of a frame.
-func (healthEncoder) Begin(dst []byte, _ clock.Reading) []byte { return append(dst, healthFrameFormat) }
-
-// AppendClear never happens: findings are not cleared.
-func (healthEncoder) AppendClear(dst []byte, _ stamp.Stamp) []byte { return dst }
+func (h *Health) NewEncoder() zone.Encoder { return healthEncoder{head(healthFrameFormat)} }
 
 // AppendChange appends a finding.
 func (healthEncoder) AppendChange(dst []byte, _ *zone.Record, key, value []byte) []byte {
@@ -76,26 +69,12 @@ func (h *Health) Apply(
 	h.told.Lock()
 	defer h.told.Unlock()
 	s := h.speaker(from, now)
-	r := zone.Read(payload)
-	if r.Byte() != healthFrameFormat {
-		r.Fail()
+	if s != nil && !s.takes(sequence) {
+		return applied, nil
 	}
-	if s != nil {
-		if s.completed = believed(s.completed, sequence); sequence <= s.completed {
-			return applied, nil
-		}
-	}
-	for r.Len() > 0 && !r.Failed() {
-		h.applyGroup(s, sequence, &r, now, &applied)
-	}
-	if s != nil {
-		s.completed = sequence
-	}
-	h.store.Count(applied)
-	if r.Failed() {
-		return applied, h.malformed()
-	}
-	return applied, nil
+	return h.applyFrame(healthFrameFormat, payload, func(r *zone.Reader, applied *zone.Applied) {
+		h.applyGroup(s, sequence, r, now, applied)
+	})
 }
 
 // applyGroup takes over the findings of one shard. Without a speaker, for which there was no room, they are rejected.
@@ -110,7 +89,7 @@ func (h *Health) applyGroup(s *speaker, sequence uint64, r *zone.Reader, now clo
 		switch {
 		case s == nil:
 			did = refused
-		case s.taught == nil || sequence > s.taught[shard]:
+		case !s.hasTaught(shard, sequence):
 			did = h.hear(s, shard, key, value, now.MonoMS)
 		}
 		countFinding(did, applied)
@@ -154,9 +133,6 @@ func (h *Health) TeachShard(
 	return dst, 0, true
 }
 
-// TaughtBy returns the origin that a taught piece claims.
-func (h *Health) TaughtBy(payload []byte) (teacher zone.Origin, ok bool) { return taughtBy(payload) }
-
 // Learn merges a taught shard: it replaces what its teacher told before. One that was cut before a frame that is here
 // already is of an earlier connection, and changes nothing.
 func (h *Health) Learn(payload []byte, now clock.Reading) (applied zone.Applied, err error) {
@@ -176,10 +152,7 @@ func (h *Health) Learn(payload []byte, now clock.Reading) (applied zone.Applied,
 	}
 	if s != nil {
 		h.forgetShard(s, shard)
-		if s.taught == nil {
-			s.taught = new([zone.Shards]uint64)
-		}
-		s.taught[shard] = from[0].sequence
+		s.noteTaught(shard, from[0].sequence)
 		dropShard(&s.lacks, shard)
 	}
 	for r.Len() > 0 && !r.Failed() {

@@ -10,29 +10,17 @@ import (
 // This file follows the nodes that tell their findings. A finding is only worth as much as the node that tells it
 // again: when the node is gone, so is the finding.
 
-// speaker is one life of one other node. Guarded by Health.told.
+// speaker is one life of one other node that tells findings.
 type speaker struct {
-	name      zone.Origin
-	completed uint64 // the last frame applied or given up
-	heardMS   int64  // monotonic, when it was last known to be there
-	isAway    bool   // it is not connected
-	findings  int
-	said      [zone.Shards]map[string]told
-	// lacks are the shards that it must teach, because findings may be missing.
-	lacks [zone.Shards / 64]uint64
-	// taught is the frame through which each shard was last taught, nil if none was.
-	taught *[zone.Shards]uint64
+	life
+	findings int
+	said     [zone.Shards]map[string]told
 }
 
 // told is one finding of a speaker.
 type told struct {
 	value []byte
 	atMS  int64 // monotonic
-}
-
-type speakers struct {
-	byName  map[zone.Origin]*speaker
-	heardMS int64 // monotonic, of the last Heard
 }
 
 // speakerBytes is what a finding of another node costs besides its record in a zone: an entry of a map, a string and a
@@ -46,20 +34,20 @@ func costOfTold(key string, value []byte) int64 {
 // speaker finds or makes the state of an origin. It returns nil if there is no room: each start of each node is one. A
 // new one must teach everything: whoever else taught this zone has only said what it found itself.
 func (h *Health) speaker(name zone.Origin, now clock.Reading) *speaker {
-	if s := h.speakers.byName[name]; s != nil {
+	if s := h.speakers[name]; s != nil {
 		return s
 	}
-	if len(h.speakers.byName) >= maxTellers && !h.forgetLongestAway() {
+	if len(h.speakers) >= maxLives && !h.forgetLongestAway() {
 		return nil
 	}
-	s := &speaker{name: name, heardMS: now.MonoMS, lacks: everyShard}
-	h.speakers.byName[name] = s
+	s := &speaker{life: life{name: name, heardMS: now.MonoMS, lacks: everyShard}}
+	h.speakers[name] = s
 	return s
 }
 
 func (h *Health) forgetLongestAway() bool {
 	var longest *speaker
-	for _, s := range h.speakers.byName {
+	for _, s := range h.speakers {
 		if s.isAway && (longest == nil || cmp.Or(
 			cmp.Compare(s.heardMS, longest.heardMS), cmp.Compare(s.name, longest.name)) < 0) {
 			longest = s
@@ -69,7 +57,7 @@ func (h *Health) forgetLongestAway() bool {
 		return false
 	}
 	h.dropAll(longest)
-	delete(h.speakers.byName, longest.name)
+	delete(h.speakers, longest.name)
 	return true
 }
 
@@ -139,18 +127,9 @@ func (h *Health) Began(from zone.Origin, _ uint64, now clock.Reading) {
 func (h *Health) Heard(origins map[zone.Origin]int64, all bool, silentMS int64, now clock.Reading) {
 	h.told.Lock()
 	defer h.told.Unlock()
-	stoppedMS := int64(0)
-	if h.speakers.heardMS != 0 && now.MonoMS-h.speakers.heardMS >= pausedMS {
-		stoppedMS = now.MonoMS - h.speakers.heardMS
-	}
-	h.speakers.heardMS = now.MonoMS
-	for _, s := range h.speakers.byName {
-		s.heardMS = min(s.heardMS+stoppedMS, now.MonoMS)
-		heardMS, isConnected := origins[s.name]
-		if s.isAway = !isConnected; isConnected {
-			s.heardMS = max(s.heardMS, heardMS)
-		}
-		if s.findings > 0 && (now.MonoMS-s.heardMS >= silentMS || all && s.isAway) {
+	stoppedMS := h.stoppedMS(now)
+	for _, s := range h.speakers {
+		if s.isOver(origins, all, silentMS, stoppedMS, now) && s.findings > 0 {
 			h.dropAll(s)
 		}
 	}
@@ -163,7 +142,7 @@ func (h *Health) Heard(origins map[zone.Origin]int64, all bool, silentMS int64, 
 func (h *Health) Lacks(from zone.Origin) (shards [zone.Shards / 64]uint64) {
 	h.told.Lock()
 	defer h.told.Unlock()
-	s := h.speakers.byName[from]
+	s := h.speakers[from]
 	if s == nil || s.isAway {
 		return everyShard
 	}
@@ -174,7 +153,7 @@ func (h *Health) Lacks(from zone.Origin) (shards [zone.Shards / 64]uint64) {
 func (h *Health) Wants(from zone.Origin) (shards [zone.Shards / 64]uint64) {
 	h.told.Lock()
 	defer h.told.Unlock()
-	if s := h.speakers.byName[from]; s != nil && !s.isAway {
+	if s := h.speakers[from]; s != nil && !s.isAway {
 		return s.lacks
 	}
 	return shards
@@ -185,8 +164,7 @@ func (h *Health) Forfeit(from zone.Origin, to uint64) {
 	h.told.Lock()
 	defer h.told.Unlock()
 	if s := h.speaker(from, clock.Reading{MonoMS: h.seenMS.Load()}); s != nil {
-		s.completed = max(believed(s.completed, max(to, 1)), max(to, 1)-1)
-		s.lacks = everyShard
+		s.forfeit(to)
 	}
 }
 
@@ -194,7 +172,7 @@ func (h *Health) Forfeit(from zone.Origin, to uint64) {
 func (h *Health) Disown(from zone.Origin) {
 	h.told.Lock()
 	defer h.told.Unlock()
-	if s := h.speakers.byName[from]; s != nil {
+	if s := h.speakers[from]; s != nil {
 		s.completed = 0
 		h.dropAll(s)
 	}

@@ -2,8 +2,8 @@ package kinds
 
 import "starling/zone"
 
-// This file reads what taught shards of buckets and of counts have in common: their format byte, the shard, and the
-// origins that the rest is about.
+// This file reads what taught shards of buckets, counts and findings have in common: their format byte, the shard, and
+// the origins that the rest is about.
 
 // seen is an origin in the head of a taught shard, and the last of its frames that the shard has.
 type seen struct {
@@ -11,7 +11,7 @@ type seen struct {
 	sequence uint64
 }
 
-// readTaughtHead reads the head of a taught shard. The first origin is the teacher; there are at most so many.
+// readTaughtHead reads the head of a taught shard. The first origin is the teacher; most bounds their number.
 func readTaughtHead(r *zone.Reader, format byte, most uint64) (shard int, from []seen) {
 	if r.Byte() != format {
 		r.Fail()
@@ -41,6 +41,3 @@ func taughtBy(payload []byte) (teacher zone.Origin, ok bool) {
 
 // TaughtBy returns the origin that a taught piece claims.
 func (b *Bucket) TaughtBy(payload []byte) (teacher zone.Origin, ok bool) { return taughtBy(payload) }
-
-// TaughtBy returns the origin that a taught piece claims.
-func (c *Conn) TaughtBy(payload []byte) (teacher zone.Origin, ok bool) { return taughtBy(payload) }
