@@ -296,6 +296,9 @@ func linkTwo(t *testing.T) *linked {
 		}
 		return nil
 	})
+	// The old one has read the first heartbeat, too: one that comes late would end the connection.
+	l.heir.set("linked", "x")
+	eventually(t, func() error { return l.old.has("linked", "x") })
 	return l
 }
 
