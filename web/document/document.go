@@ -15,7 +15,7 @@ import (
 
 // Document is what conditional requests ask about.
 type Document struct {
-	Modified time.Time // whole seconds, as in headers
+	Modified time.Time // whole seconds, as in headers; zero if it is not known
 	Size     int64
 	ETag     []byte // nil with etag off
 }
@@ -62,8 +62,16 @@ func (d *Document) NotModified(r *web.Request) web.Result {
 	return web.Done
 }
 
-// Precondition evaluates the conditions in nginx's order: 412, 304, or 0 to send the document.
+// conditions are the headers of a request that make it conditional.
+var conditions = h1.SetOf(h1.HeaderIfModifiedSince, h1.HeaderIfUnmodifiedSince, h1.HeaderIfNoneMatch,
+	h1.HeaderIfMatch)
+
+// Precondition evaluates the conditions in nginx's order: 412, 304, or 0 to send the document. A subrequest has the
+// client's headers, but the conditions are not about its document.
 func (d *Document) Precondition(r *web.Request) web.Result {
+	if r.Seen&conditions == 0 || r.Parent() != nil {
+		return 0
+	}
 	if v := r.KnownHeader(h1.HeaderIfUnmodifiedSince); v != nil {
 		if since, err := http.ParseTime(string(v)); err == nil && d.Modified.After(since) {
 			return 412
@@ -80,21 +88,17 @@ func (d *Document) Precondition(r *web.Request) web.Result {
 	return 304
 }
 
-// Conditions are the headers of a request that make it conditional.
-var Conditions = h1.SetOf(h1.HeaderIfModifiedSince, h1.HeaderIfUnmodifiedSince, h1.HeaderIfNoneMatch,
-	h1.HeaderIfMatch)
-
 // CheckHead applies the conditions of the client to a response of which only the head is known, before it is sent
 // (ngx_http_not_modified_header_filter): 304, which it makes the head say, 412, or 0 to send the response.
 func CheckHead(r *web.Request) web.Result {
 	out := &r.Out
-	if out.Status != 200 || r.Seen&Conditions == 0 || r.Parent() != nil {
+	if out.Status != 200 {
 		return 0
 	}
 	var d Document
 	d.ETag, _ = out.Headers.Get(h1.HeaderETag)
 	if modified, ok := out.Headers.Get(h1.HeaderLastModified); ok {
-		d.Modified, _ = http.ParseTime(string(modified)) // no time is the oldest, as in nginx
+		d.Modified, _ = http.ParseTime(string(modified)) // zero for one that is invalid
 	}
 	result := d.Precondition(r)
 	if result == 304 {
@@ -107,7 +111,7 @@ func CheckHead(r *web.Request) web.Result {
 func (d *Document) modifiedSince(r *web.Request, value []byte) bool {
 	how := r.Location.Core.IfModifiedSince
 	since, err := http.ParseTime(string(value))
-	if how == web.ModifiedOff || err != nil {
+	if how == web.ModifiedOff || err != nil || d.Modified.IsZero() {
 		return true
 	}
 	if d.Modified.Equal(since) {

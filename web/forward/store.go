@@ -83,7 +83,7 @@ func (x *Exchange) count(bytes int64) {
 // (ngx_http_not_modified_header_filter): 412, a head without body (304), or Declined.
 func (x *Exchange) precondition(lastModifiedS int64) web.Result {
 	r, h := x.Request, &x.head
-	if h.Status != 200 || r.Seen&document.Conditions == 0 || r.StatusFor(200) != 200 || r.Parent() != nil {
+	if h.Status != 200 || r.StatusFor(200) != 200 {
 		return web.Declined
 	}
 	d := document.Document{ETag: h.Get(h1.HeaderETag)}
