@@ -48,33 +48,24 @@ func TestSharingBeginsAfterUpgrades(t *testing.T) {
 			n.Wants(204, "*", "PATCH", harness.SetOne, `{"deleted":null}`)
 			limited(n, "a", 1)
 			upgrade(n)
-			for _, key := range []string{"first", "second"} {
-				n.Wants(200, "*", "GET", "/?text="+key, "")
+			has := map[string]string{"first": "1", "second": "2", "deleted": ""}
+			for key, want := range has {
+				n.Wants(200, want, "GET", "/?text="+key, "")
 			}
-			n.Wants(200, "", "GET", "/?text=deleted", "")
 			limited(n, "a", 1)
 
 			c.ConfigureAll(text("sync", sharedPeers))
 			n.Signal(syscall.SIGHUP)
 			n.WaitLog("exited with code 0")
 			other.Start()
-			sees := func(m *harness.Node, key, want string) {
-				t.Helper()
-				testkit.Eventually(t, harness.Patience, func() error {
-					if got := m.Must("GET", "/?text="+key, "").Body; got != want {
-						return fmt.Errorf("%s has %q for %s, want %q", m.Name, got, key, want)
-					}
-					return nil
-				})
-			}
-			for key, want := range map[string]string{"first": "1", "second": "2", "deleted": ""} {
-				sees(other, key, want)
-				sees(n, key, want)
+			for key, want := range has {
+				other.Sees("/?text="+key, want)
+				n.Sees("/?text="+key, want)
 			}
 			other.Wants(204, "*", "PATCH", harness.SetOne, `{"first":"other"}`)
 			n.Wants(204, "*", "PATCH", harness.SetOne, `{"second":null}`)
-			sees(n, "first", "other")
-			sees(other, "second", "")
+			n.Sees("/?text=first", "other")
+			other.Sees("/?text=second", "")
 			limited(other, "a", 6) // three of ten have passed
 			limited(n, "b", 1)
 			testkit.Eventually(t, harness.Patience, func() error {
