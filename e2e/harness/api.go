@@ -33,6 +33,7 @@ func (n *Node) Status() (ZoneSync, error) {
 // ClusterView is the part of /stream/zone_sync/cluster that tests read.
 type ClusterView struct {
 	Ready bool `json:"ready"`
+	Agree bool `json:"nodes_agree"`
 	Zones map[string]struct {
 		Pending int64 `json:"records_pending"`
 		Total   int64 `json:"records_total"`
@@ -43,15 +44,21 @@ type ClusterView struct {
 		Accepted  bool   `json:"accepted"`
 		Teaching  bool   `json:"teaching"`
 		LastError string `json:"last_error"`
-		Digests   map[string]struct {
+		// Mismatches are the zones that are not shared with the peer, and why.
+		Mismatches []string `json:"mismatches"`
+		Digests    map[string]struct {
 			State string `json:"state"`
 			AgeMS int64  `json:"age_ms"`
 		} `json:"digests"`
 	} `json:"peers"`
+	Deliveries struct {
+		Waits    int `json:"waits"`
+		Timeouts int `json:"timeouts"`
+	} `json:"deliveries"`
 }
 
-// view reads /stream/zone_sync/cluster of a node.
-func (n *Node) view() (ClusterView, error) {
+// View reads /stream/zone_sync/cluster of a node.
+func (n *Node) View() (ClusterView, error) {
 	var v ClusterView
 	r, err := n.Do("GET", "/api/9/stream/zone_sync/cluster", "")
 	if err == nil {

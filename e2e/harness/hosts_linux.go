@@ -123,7 +123,7 @@ func (h *Hosts) SaysAgreed(count int, since time.Time) {
 			continue
 		}
 		testkit.Eventually(h.T, 2*Patience, func() error {
-			v, err := n.view()
+			v, err := n.View()
 			if err != nil {
 				return err
 			}

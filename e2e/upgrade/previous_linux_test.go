@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -91,26 +90,6 @@ const mixed = `http {
 stream { server { listen {{.IP}}:9000; zone_sync; STATE
 	{{range .Others}}zone_sync_server {{.}}:9000; {{end}} } }`
 
-// mixedView is what a node says about the others.
-type mixedView struct {
-	Agree bool `json:"nodes_agree"`
-	Peers []struct {
-		Mismatches []string `json:"mismatches"`
-	} `json:"peers"`
-	Deliveries struct {
-		Waits    int `json:"waits"`
-		Timeouts int `json:"timeouts"`
-	} `json:"deliveries"`
-}
-
-func viewOf(n *harness.Node) (v mixedView, err error) {
-	r, err := n.Do("GET", "/api/9/stream/zone_sync/cluster", "")
-	if err == nil {
-		err = json.Unmarshal([]byte(r.Body), &v)
-	}
-	return v, err
-}
-
 // TestTogetherWithThePreviousRelease: two nodes of this release and one of the previous one are a cluster. Sessions,
 // pairs and limits work on all. What the previous release does not know works without it, or additively, and log and API
 // name the zones. When the last node has been upgraded, everything is shared.
@@ -150,7 +129,7 @@ func TestTogetherWithThePreviousRelease(t *testing.T) {
 	cl.Joined(3)
 	for _, n := range cl.Nodes {
 		testkit.Eventually(t, harness.Patience, func() error {
-			v, err := viewOf(n)
+			v, err := n.View()
 			for _, p := range v.Peers {
 				if err == nil && len(p.Mismatches) > 0 {
 					err = fmt.Errorf("%s: %q", n.Name, p.Mismatches)
@@ -192,7 +171,7 @@ func sessionsAndPairs(cl *harness.Cluster) {
 		}
 	}
 	for _, n := range []*harness.Node{first, second} {
-		v, err := viewOf(n)
+		v, err := n.View()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +229,7 @@ func namesWhatIsNotShared(n *harness.Node) {
 		why := fmt.Sprintf("zone %q is shared on this node but not on the peer", zone)
 		n.WaitLog(why)
 		testkit.Eventually(n.T, harness.Patience, func() error {
-			v, err := viewOf(n)
+			v, err := n.View()
 			if err != nil || v.Agree {
 				return errors.Join(err, fmt.Errorf("%s agrees: %v", n.Name, v.Agree))
 			}
