@@ -97,6 +97,19 @@ func (s side) counts(n *harness.Node, all, here int) {
 	n.CountsConnections(s.name, s.zone, all, here)
 }
 
+// follows checks that another node counts the three connections of a node, the end of one, and one that comes. It
+// returns those that are left.
+func (s side) follows(other, n *harness.Node, held []net.Conn) []net.Conn {
+	n.T.Helper()
+	s.counts(n, 3, 3)
+	s.counts(other, 3, 0)
+	held[0].Close()
+	s.counts(other, 2, 0)
+	held = append(held[1:], s.holds(n, 1)...)
+	s.counts(other, 3, 0)
+	return held
+}
+
 // hasNoZone waits until a reload has removed the zone.
 func (s side) hasNoZone(n *harness.Node) {
 	n.T.Helper()
@@ -237,12 +250,7 @@ func TestAReloadKeepsConnections(t *testing.T) {
 	}
 	reload(shared)
 	for _, s := range sides {
-		s.counts(a, 3, 3)
-		s.counts(b, 3, 0)
-		held[s.name][0].Close()
-		s.counts(b, 2, 0)
-		held[s.name] = append(held[s.name][1:], s.holds(a, 1)...)
-		s.counts(b, 3, 0)
+		held[s.name] = s.follows(b, a, held[s.name])
 	}
 	reload(local)
 	for _, s := range sides {
@@ -289,12 +297,7 @@ func TestAReloadThatResizesAZoneKeepsConnections(t *testing.T) {
 			reloadTo(t, n, strings.ReplaceAll(shared, ":1m sync;", ":"+size+" sync;"))
 		}
 		for _, s := range sides {
-			s.counts(a, 3, 3)
-			s.counts(b, 3, 0)
-			held[s.name][0].Close()
-			s.counts(b, 2, 0)
-			held[s.name] = append(held[s.name][1:], s.holds(a, 1)...)
-			s.counts(b, 3, 0)
+			held[s.name] = s.follows(b, a, held[s.name])
 			other := s.holds(b, 6)
 			s.counts(a, 9, 3)
 			s.rejects(a)
