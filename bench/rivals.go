@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -205,13 +206,6 @@ func haproxyTell(socket, command string) (string, error) {
 	if _, err := fmt.Fprintln(conn, command); err != nil {
 		return "", err
 	}
-	var text strings.Builder
-	buf := make([]byte, 4096)
-	for { // it closes after the answer
-		n, err := conn.Read(buf)
-		text.Write(buf[:n])
-		if err != nil {
-			return text.String(), nil
-		}
-	}
+	text, err := io.ReadAll(conn) // it closes after the answer
+	return string(text), err
 }

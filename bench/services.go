@@ -246,7 +246,6 @@ descriptors:
 		cmds = append(cmds, cmd)
 	}
 	fl := &fleet{dial: func(node int) (asker, error) { return dialCall(calls[node], ratelimitAsker) }}
-	fl.admin = func(_ int, command string) (string, error) { return redisTell(redis, command) }
 	return gather(fl, func(node int) error {
 		a, err := fl.dial(node)
 		if err != nil {
@@ -256,17 +255,4 @@ descriptors:
 		_, err = a.ask("begin")
 		return err
 	}, []*exec.Cmd{store}, cmds)
-}
-
-// redisTell gives Redis an inline command and reads the first line of its answer.
-func redisTell(at, command string) (string, error) {
-	l, err := dialled(at)
-	if err != nil {
-		return "", err
-	}
-	defer l.conn.Close()
-	if _, err := fmt.Fprintf(l.conn, "%s\r\n", command); err != nil {
-		return "", err
-	}
-	return l.r.ReadString('\n')
 }
