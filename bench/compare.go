@@ -54,13 +54,16 @@ type fleet struct {
 	shared []*process
 	// dial connects to a node; plain is a path without the limit, nil if the product answers nothing else.
 	dial, plain func(node int) (asker, error)
-	// admin gives a node a command, where the product has such.
+	// admin gives a node a command, nil if the product has none.
 	admin func(node int, command string) (string, error)
 }
 
+// processes are all of the cluster.
+func (f *fleet) processes() []*process { return slices.Concat(f.nodes, f.shared) }
+
 // stop ends all processes.
 func (f *fleet) stop() {
-	for _, p := range append(f.nodes, f.shared...) {
+	for _, p := range f.processes() {
 		p.stop()
 	}
 }
@@ -68,7 +71,7 @@ func (f *fleet) stop() {
 // cpu is the processor time that all processes have used.
 func (f *fleet) cpu() (time.Duration, error) {
 	var total time.Duration
-	for _, p := range append(f.nodes[:len(f.nodes):len(f.nodes)], f.shared...) {
+	for _, p := range f.processes() {
 		t, err := p.cpu()
 		if err != nil {
 			return 0, err
@@ -220,7 +223,7 @@ func gather(f *fleet, ready func(node int) error, shared, members []*exec.Cmd) (
 	if err != nil {
 		var said strings.Builder
 		f.stop()
-		for _, p := range append(f.nodes, f.shared...) {
+		for _, p := range f.processes() {
 			fmt.Fprintf(&said, "\n%s", p.said.String())
 		}
 		return nil, fmt.Errorf("%w%s", err, said.String())
