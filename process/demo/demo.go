@@ -67,7 +67,11 @@ func run(ctx context.Context, check bool, dir string, stdout io.Writer) (err err
 		return err
 	}
 	defer backends.stop()
-	site := &cluster{dir: dir, out: stdout}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	site := &cluster{dir: dir, exe: exe, out: stdout}
 	if err := site.write(); err != nil {
 		return err
 	}
@@ -148,17 +152,20 @@ func (c *cluster) explain() {
 		fmt.Fprintf(w, "  %s  http://%s:%d  pid %d  %s\n", n.name, n.ip, httpPort, n.cmd.Process.Pid, n.conf())
 	}
 	fmt.Fprintf(w, `
-Look at the cluster: http://127.0.0.1:%[1]d/dashboard.html, or "starling top".
+Look at the cluster: http://127.0.0.1:%[1]d/dashboard.html
 
 Try, in another terminal:
+
+  The cluster and its traffic, live (q ends it):
+    '%[2]s' top
 
   A key set on one node is read on the others, and a delete reaches them too:
     curl -d '{"greeting":"hello"}' http://127.0.0.1:%[1]d/api/9/http/keyvals/one
     curl 'http://127.0.0.2:%[1]d/text?text=greeting'
     curl -X PATCH -d '{"greeting":null}' http://127.0.0.3:%[1]d/api/9/http/keyvals/one
 
-  One limit for all nodes, 3,000 requests in all (then 503 everywhere):
-    for i in 1 2 3; do curl -s -o /dev/null -w '%%{http_code}\n' http://127.0.0.$i:%[1]d/limited; done
+  One limit for all nodes: 3,000 of these 3,003 requests pass, then all nodes answer 503:
+    for i in 1 2 3; do curl -s -o /dev/null -w '%%{http_code}\n' "http://127.0.0.$i:%[1]d/limited?[1-1001]"; done | sort | uniq -c
 
   A session learned by one node is followed by the others:
     curl 'http://127.0.0.1:%[1]d/?session=me'        # which backend?
@@ -170,7 +177,7 @@ Try, in another terminal:
 Stop one with kill -QUIT and start it again with the command in its folder's "start" file.
 Ctrl-C ends the demo.
 
-`, httpPort)
+`, httpPort, c.exe)
 }
 
 // watch prints a line for each node whenever something changes, until the demo ends.

@@ -26,6 +26,7 @@ const pollEvery = 10 * time.Millisecond
 // cluster is the set of nodes in one folder.
 type cluster struct {
 	dir   string
+	exe   string // this program
 	out   io.Writer
 	nodes []*node
 }
@@ -33,6 +34,7 @@ type cluster struct {
 // node is one starling process.
 type node struct {
 	name, ip, dir string
+	exe           string // the program
 	cmd           *exec.Cmd
 	exited        chan struct{}
 }
@@ -44,13 +46,9 @@ func (c *cluster) write() error {
 		return err
 	}
 	for i := 1; i <= nodeCount; i++ {
-		n := &node{name: fmt.Sprintf("node%d", i), ip: address(i)}
+		n := &node{name: fmt.Sprintf("node%d", i), ip: address(i), exe: c.exe}
 		n.dir = filepath.Join(c.dir, n.name)
 		cert, key, err := ca.Issue(n.name+".example.com", n.ip)
-		if err != nil {
-			return err
-		}
-		exe, err := os.Executable()
 		if err != nil {
 			return err
 		}
@@ -60,7 +58,7 @@ func (c *cluster) write() error {
 		for name, text := range map[string]string{
 			"cert.pem": string(cert), "key.pem": string(key), "ca.pem": string(ca.PEM),
 			"nginx.conf": configuration(n, nodeCount),
-			"start":      fmt.Sprintf("#!/bin/sh\nexec '%s' -p '%s/' -c nginx.conf -e error.log\n", exe, n.dir),
+			"start":      fmt.Sprintf("#!/bin/sh\nexec '%s' -p '%s/' -c nginx.conf -e error.log\n", n.exe, n.dir),
 		} {
 			if err := os.WriteFile(filepath.Join(n.dir, name), []byte(text), 0o700); err != nil {
 				return err
@@ -77,11 +75,7 @@ func (n *node) url(path string) string { return fmt.Sprintf("http://%s:%d%s", n.
 
 // start runs the node and returns once it listens.
 func (n *node) start() error {
-	exe, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	n.cmd = exec.Command(exe, "-p", n.dir+"/", "-c", "nginx.conf", "-e", "error.log")
+	n.cmd = exec.Command(n.exe, "-p", n.dir+"/", "-c", "nginx.conf", "-e", "error.log")
 	// A process group of its own, so that ctrl-c in the terminal reaches only the demo, which then stops the nodes in
 	// order.
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
