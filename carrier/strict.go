@@ -437,6 +437,7 @@ func (r *strictRunner) end(why string, additive bool) {
 	}
 	clear(r.open)
 	r.register, r.others = nil, [strict.MembersMost]differing{}
+	clear(r.silent) // this node hears nobody from now on, and seats can change
 	r.mu.Lock()
 	r.seats, r.inbox, r.bytes, r.holdings = nil, nil, 0, 0
 	r.mu.Unlock()

@@ -104,6 +104,19 @@ func TestMembersWithoutAStrictZoneAreNamed(t *testing.T) {
 	}
 }
 
+// While a node has no register, as after a failure of its disk, it hears nobody: that is no silence of the members.
+func TestTimeWithoutARegisterIsNotSilence(t *testing.T) {
+	c := &Carrier{}
+	c.config.Store(&Config{Log: &journalLog{t: t}})
+	r := newStrictRunner(c)
+	gate := strict.NewGate("lim", strict.Limit{Rate: strict.Request}, 10, 7)
+	r.open[gate], r.silent[gate] = gate.Tag, &missing{1: 1}
+	r.end("its register failed", false)
+	if silent := r.silent[gate]; silent != nil {
+		t.Errorf("members are silent since %v", *silent)
+	}
+}
+
 // Only silence of a connected member counts.
 func TestSilenceOfAMember(t *testing.T) {
 	var m missing
