@@ -2,8 +2,10 @@ package carrier
 
 import (
 	"errors"
+	"slices"
 	"time"
 
+	"starling/cluster/strict"
 	"starling/logs"
 )
 
@@ -46,8 +48,12 @@ func (r *strictRunner) probe(saved []byte) error {
 // fail ends the register, whose disk failed, and has it start again later.
 func (r *strictRunner) fail(err error, nowUS int64) {
 	pauseUS := r.retry.after(nowUS)
-	r.carrier.logf(logs.Error, "strict limits: %v; requests of strict zones are rejected until that works; trying "+
-		"again in %v", err, time.Duration(pauseUS)*time.Microsecond)
+	beyond := ""
+	if slices.ContainsFunc(r.config.Gates, (*strict.Gate).Shares) {
+		beyond = " (with strict_fallback=share: those above this node's share)"
+	}
+	r.carrier.logf(logs.Error, "strict limits: %v; requests of strict zones are rejected%s until that works; trying "+
+		"again in %v", err, beyond, time.Duration(pauseUS)*time.Microsecond)
 	why := "its register failed: " + err.Error()
 	r.end(why, false)
 	for _, gate := range r.config.Gates {

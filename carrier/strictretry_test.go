@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"starling/cluster/strict"
+	"starling/lib/clock"
 	"starling/lib/durable"
 )
 
@@ -71,4 +72,24 @@ func TestAFullDisk(t *testing.T) {
 	rejects()
 	full.Store(false)
 	allReady(t, nodes)
+}
+
+// A node with strict_fallback=share goes on to admit its share without its disk, and its log says so.
+func TestAFailedDiskLeavesTheShare(t *testing.T) {
+	log := &journalLog{t: t}
+	c := &Carrier{}
+	c.config.Store(&Config{Log: log})
+	r := newStrictRunner(c)
+	gate := strict.NewGate("lim", strict.Limit{Rate: strict.Request}, 10, 7)
+	gate.Share(true)
+	r.config.Gates = []*strict.Gate{gate}
+	fallBack(r.config.Gates, 3)
+	r.fail(errors.New("no space left on device"), 1_000_000)
+	if log.find("are rejected (with strict_fallback=share: those above this node's share) until that works") == "" {
+		t.Error("the log does not say that the node admits its share")
+	}
+	gate.Decide("key", clock.SteadyUS()) // its share is used up at first
+	if verdict, _ := gate.Decide("key", clock.SteadyUS()+60_000_000); verdict != strict.AdmittedAlone {
+		t.Errorf("a minute later, the verdict is %d, want %d", verdict, strict.AdmittedAlone)
+	}
 }
