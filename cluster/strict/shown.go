@@ -62,11 +62,7 @@ func (g *Gate) look(nowUS int64) (keys []ShownKey) {
 		}
 		keys = append(keys, k)
 	}
-	looked := 0
-	for _, p := range n.poolList {
-		if looked++; looked > shownLooksAt {
-			break
-		}
+	for _, p := range n.poolList[:min(len(n.poolList), shownLooksAt)] {
 		if _, held := n.holdings.find(p.key); !held {
 			k := ShownKey{Key: p.key, usedUS: p.touchedUS}
 			n.lookAt(p, &k, nowUS)
