@@ -124,9 +124,14 @@ func (c *Carrier) linkDialer() *dialer {
 
 // ReadLink waits until this process has read all that the other one, which has ended, had sent, or ctx ends.
 func (c *Carrier) ReadLink(ctx context.Context) error {
+	return pollUntil(ctx, func() bool { return !c.readsLink() })
+}
+
+// pollUntil waits until something is done, or ctx ends.
+func pollUntil(ctx context.Context, done func() bool) error {
 	poll := time.NewTicker(quitPoll)
 	defer poll.Stop()
-	for c.readsLink() {
+	for !done() {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
@@ -150,24 +155,15 @@ func (c *Carrier) readsLink() bool {
 
 // DrainLink sends pending changes and waits until the other process has acknowledged them, or ctx ends.
 func (c *Carrier) DrainLink(ctx context.Context) error {
-	poll := time.NewTicker(quitPoll)
-	defer poll.Stop()
-	for {
+	return pollUntil(ctx, func() bool {
 		c.flush.now()
 		link := c.linkDialer()
 		if link == nil {
-			return nil // it does not share these zones
+			return true // it does not share these zones
 		}
 		link.mu.Lock()
 		s := link.session
 		link.mu.Unlock()
-		if s != nil && c.node.DrainedTo(s) {
-			return nil
-		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		return s != nil && c.node.DrainedTo(s)
+	})
 }
