@@ -208,7 +208,7 @@ func (r *strictRunner) receive(item *strictItem, nowUS int64) {
 	}
 	switch {
 	case item.m.From != item.via:
-		if item.m.To == r.seats.self && !r.seats.made(item.zone, &item.m) {
+		if !r.seats.made(item.zone, &item.m) {
 			r.tellOnce(logs.Info, "strict limits: dropped a message of member %s that member %s passed on: its seal "+
 				"is wrong", r.seats.members[item.m.From], r.seats.members[item.via])
 			return

@@ -77,6 +77,29 @@ func TestPassedOnMessagesAreSealed(t *testing.T) {
 	}
 }
 
+// A runner takes a message over a third member only with its seal.
+func TestARunnerDropsWhatIsNotSealed(t *testing.T) {
+	list := seated(t, 3)
+	log := &journalLog{t: t}
+	c := &Carrier{}
+	c.config.Store(&Config{Log: log})
+	r := newStrictRunner(c)
+	gate := strict.NewGate("lim", strict.Limit{Rate: strict.Request}, 10, 7)
+	r.seats, r.open[gate], r.silent[gate] = list[1], gate.Tag, &missing{}
+	made := strict.Envelope{Hop: 2, Message: strict.Message{Kind: strict.Ask, From: 0, To: 1, Key: "key"}}
+	list[0].proven(gate.Tag, &made)
+	forged := strictItem{via: 2, zone: gate.Tag, m: made.Message}
+	forged.m.Key = "another key"
+	r.receive(&forged, 1_000_000)
+	if r.silent[gate][0] != 0 || log.count("its seal is wrong") != 1 {
+		t.Error("a forged message counts")
+	}
+	r.receive(&strictItem{via: 2, zone: gate.Tag, m: made.Message}, 2_000_000)
+	if r.silent[gate][0] != 2_000_000 || log.count("its seal is wrong") != 1 {
+		t.Error("a sealed message does not count")
+	}
+}
+
 // Messages that go directly have no seal, and pings no secret that the receiver does not need.
 func TestDirectMessagesHaveNoSeal(t *testing.T) {
 	a := seated(t, 2)[0]
