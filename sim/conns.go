@@ -105,16 +105,6 @@ func (s *connSwarm) work(h *Host) {
 	}
 }
 
-// standing are the hosts that run.
-func (s *connSwarm) standing() (hosts []*Host) {
-	for _, h := range s.Hosts {
-		if h.runs() {
-			hosts = append(hosts, h)
-		}
-	}
-	return hosts
-}
-
 // mustCount waits until each of some hosts, which hear each other and no one else, counts what they have open.
 func (s *connSwarm) mustCount(when string, hosts []*Host) {
 	wrong := ""

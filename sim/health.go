@@ -158,11 +158,8 @@ func (h *Host) check(s *backend) {
 
 // mistaken names a host that takes a server for what it is not, as that host reaches it; or returns "".
 func (w *World) mistaken() string {
-	for _, h := range w.Hosts {
+	for _, h := range w.standing() {
 		for _, s := range w.servers {
-			if !h.runs() {
-				continue
-			}
 			c := h.checks[s.name]
 			want := turns.Unhealthy
 			if s.works && !c.noPath {
@@ -246,12 +243,7 @@ func (s *healthSwarm) act() {
 // harm harms the network or a host.
 func (s *healthSwarm) harm(h *Host, n int) {
 	other := s.Hosts[s.rand.IntN(len(s.Hosts))].index
-	running := 0
-	for _, h := range s.Hosts {
-		if h.runs() {
-			running++
-		}
-	}
+	running := len(s.standing())
 	s.did("harm of kind %d to host%d and host%d", n, h.index, other)
 	switch {
 	case n < 60 && other != h.index:
@@ -263,12 +255,7 @@ func (s *healthSwarm) harm(h *Host, n int) {
 	case n < 69 && s.flavour.crashes && running > 1 && h.runs():
 		h.crash()
 	case n < 74:
-		for _, down := range s.Hosts {
-			if down.down {
-				down.start()
-				down.expect()
-			}
-		}
+		s.startDown()
 	case n < 77 && s.flavour.frozen && running > 1:
 		h.frozen = !h.down
 	case n < 80:

@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,10 +116,7 @@ func (h *Host) start() {
 		return
 	}
 	if o.RingFrames > 0 {
-		h.keyval.Resize(o.RingFrames, 512)
-		h.session.Resize(o.RingFrames, 512)
-		h.bucket.Resize(o.RingFrames, 512)
-		for _, z := range h.zones()[3:] {
+		for _, z := range h.allZones() {
 			z.Resize(o.RingFrames, 512)
 		}
 	}
@@ -185,7 +183,7 @@ func (h *Host) compact() {
 	h.disk, h.keptAheadMS = disk, h.now().WallMS-h.now().MonoMS
 }
 
-func (h *Host) zones() (list []zone.Shared) {
+func (h *Host) allZones() []zone.Shared {
 	all := []zone.Shared{h.keyval, h.session, h.bucket}
 	if h.conn != nil {
 		all = append(all, h.conn)
@@ -193,12 +191,12 @@ func (h *Host) zones() (list []zone.Shared) {
 	if h.health != nil {
 		all = append(all, h.health)
 	}
-	for _, z := range all {
-		if !h.unshared[z.Info().Name] {
-			list = append(list, z)
-		}
-	}
-	return list
+	return all
+}
+
+// zones are those that the host shares.
+func (h *Host) zones() []zone.Shared {
+	return slices.DeleteFunc(h.allZones(), func(z zone.Shared) bool { return h.unshared[z.Info().Name] })
 }
 
 func (h *Host) shares(name string) bool { return !h.unshared[name] }

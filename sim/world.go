@@ -339,6 +339,26 @@ func (w *World) disturb(h *Host, n int) {
 	}
 }
 
+// standing are the hosts that run.
+func (w *World) standing() (hosts []*Host) {
+	for _, h := range w.Hosts {
+		if h.runs() {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
+}
+
+// startDown starts the hosts that have crashed.
+func (w *World) startDown() {
+	for _, h := range w.Hosts {
+		if h.down {
+			h.start()
+			h.expect()
+		}
+	}
+}
+
 // disturbHost harms a host, or ends such harm, as n selects.
 func (w *World) disturbHost(h *Host, n int, crashes bool) {
 	w.did("harm of kind %d to host%d", n, h.index)
@@ -346,12 +366,7 @@ func (w *World) disturbHost(h *Host, n int, crashes bool) {
 	case n < 94 && crashes && h.runs():
 		h.crash()
 	case n < 96:
-		for _, down := range w.Hosts {
-			if down.down {
-				down.start()
-				down.expect()
-			}
-		}
+		w.startDown()
 	case n < 97:
 		h.frozen = !h.down
 	case n < 99:
