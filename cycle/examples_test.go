@@ -13,6 +13,9 @@ import (
 	"starling/modules/shared/geoip2/geoip2test"
 )
 
+// snippet is a piece of configuration in a page.
+var snippet = regexp.MustCompile("(?s)```nginx\n(.*?)```")
+
 // TestEveryExampleStarts builds the configuration in each doc.md and each folder of examples, with the files that these
 // name.
 func TestEveryExampleStarts(t *testing.T) {
@@ -38,19 +41,59 @@ func TestEveryExampleStarts(t *testing.T) {
 			exampleStarts(t, dir, []byte(installed.Replace(string(text))))
 		})
 	}
-	block := regexp.MustCompile("(?s)```nginx\n(.*?)```")
 	for _, doc := range docs {
 		t.Run(filepath.Base(filepath.Dir(filepath.Dir(doc)))+"_"+filepath.Base(filepath.Dir(doc)), func(t *testing.T) {
 			text, err := os.ReadFile(doc)
 			if err != nil {
 				t.Fatal(err)
 			}
-			example := block.FindSubmatch(text)
+			example := snippet.FindSubmatch(text)
 			if example == nil {
 				t.Fatalf("%s has no example", doc)
 			}
 			exampleStarts(t, dir, example[1])
 		})
+	}
+}
+
+// TestEverySnippetStarts builds the snippets in the pages of docs. They are whole configurations, or for the http block,
+// or for a server in it.
+func TestEverySnippetStarts(t *testing.T) {
+	dir := t.TempDir()
+	exampleFiles(t, dir)
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	installed := strings.NewReplacer("/var/lib/starling/", dir+"/state/", "/var/cache/starling", dir+"/state/cache",
+		"/dev/stderr", dir+"/logs/error.log", "/dev/stdout", dir+"/logs/access.log")
+	tested := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range snippet.FindAllSubmatch(text, -1) {
+			tested++
+			t.Run(filepath.Base(page), func(t *testing.T) {
+				whole := installed.Replace(string(found[1]))
+				switch {
+				case strings.HasPrefix(whole, "location "):
+					whole = "events {}\nhttp {\nserver {\n" + whole + "}\n}\n"
+				case !strings.Contains(whole, "http "):
+					whole = "events {}\nhttp {\n" + whole + "}\n"
+				case !strings.Contains(whole, "events "):
+					whole = "events {}\n" + whole
+				}
+				if strings.Contains(whole, "strict_fallback") && !strings.Contains(whole, "stream ") {
+					whole += "stream { server { listen 9000; zone_sync; zone_sync_strict_state strict.state; zone_sync_server 10.0.0.1:9000; } }"
+				}
+				exampleStarts(t, dir, []byte(whole))
+			})
+		}
+	}
+	if tested < 8 {
+		t.Errorf("only %d snippets: have the pages changed their form?", tested)
 	}
 }
 
