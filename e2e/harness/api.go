@@ -3,6 +3,10 @@ package harness
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
+
+	"starling/lib/testkit"
 )
 
 // ZoneSync is the documented shape of /stream/zone_sync.
@@ -65,6 +69,25 @@ func (n *Node) View() (ClusterView, error) {
 		err = json.Unmarshal([]byte(r.Body), &v)
 	}
 	return v, err
+}
+
+// NamesUnshared waits until the log and the API of a node name a zone that it shares but a peer does not.
+func (n *Node) NamesUnshared(zone string) {
+	n.T.Helper()
+	why := fmt.Sprintf("zone %q is shared on this node but not on the peer", zone)
+	n.WaitLog(why)
+	testkit.Eventually(n.T, Patience, func() error {
+		v, err := n.View()
+		if err != nil {
+			return err
+		}
+		for _, p := range v.Peers {
+			if slices.ContainsFunc(p.Mismatches, func(m string) bool { return strings.Contains(m, why) }) {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s does not say %s: %+v", n.Name, why, v)
+	})
 }
 
 // Pairs reads a whole key-value zone.

@@ -3,6 +3,7 @@ package nodes
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -115,10 +116,7 @@ func (c *checkedServers) copied() map[string]map[string]int {
 	defer c.mu.Unlock()
 	all := map[string]map[string]int{}
 	for server, nodes := range c.checks {
-		all[server] = map[string]int{}
-		for node, n := range nodes {
-			all[server][node] = n
-		}
+		all[server] = maps.Clone(nodes)
 	}
 	return all
 }
