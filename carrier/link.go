@@ -122,7 +122,7 @@ func (c *Carrier) linkDialer() *dialer {
 	return nil
 }
 
-// ReadLink waits until this process has read all that the other one, which has ended, had sent, or ctx ends.
+// ReadLink waits until this process has read all that the other process sent before it ended, or ctx ends.
 func (c *Carrier) ReadLink(ctx context.Context) error {
 	return pollUntil(ctx, func() bool { return !c.readsLink() })
 }

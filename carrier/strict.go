@@ -29,8 +29,8 @@ type StrictConfig struct {
 	File string
 	// Gates are those of the zones, at most MaxStrictZones. They are used with clock.SteadyUS.
 	Gates []*strict.Gate
-	// LeaseUS is how long a node may decide after a majority confirmed it; 0: StrictLeaseUS. Nodes with another one are
-	// none of the zones' members.
+	// LeaseUS is how long a node may decide after a majority confirmed it; 0: StrictLeaseUS. Nodes with another lease
+	// are not members of the zones.
 	LeaseUS int64
 	// Privileged runs work on the file with the privileges with which the process was started; nil: as it is.
 	Privileged func(work func() error) error

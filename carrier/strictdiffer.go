@@ -20,8 +20,8 @@ func (r *strictRunner) tagOf(gate *strict.Gate) uint64 {
 	return zone.KeyHash(fmt.Appendf(nil, "%d\n%d\n", gate.Tag, r.leaseUS))
 }
 
-// differing is since when a member has sent messages of zones that this node does not have with the same settings, and
-// when it did last.
+// differing is the time in which a member has sent, without a long pause, messages of zones that this node does not
+// have with the same settings.
 type differing struct {
 	sinceUS, lastUS int64
 }
@@ -55,7 +55,8 @@ func (r *strictRunner) tellDiffering(nowUS int64) {
 	}
 }
 
-// missing is since when each member has been connected without a word about one zone of this node; 0 is not at all.
+// missing has, by seat, the time since which a member has been connected and has sent no message about one zone of
+// this node; 0: it is not connected.
 type missing [strict.MembersMost]int64
 
 // note notes whether a member is connected, and reports whether it has said nothing for long.

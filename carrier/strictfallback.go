@@ -14,8 +14,8 @@ type fallen struct {
 	admitted uint64 // by itself, before
 }
 
-// fallenToldUS is how long contact is lost before the log says so, at least three leases: so a short pause of the
-// machine is not worth two lines.
+// fallenToldUS is for how long contact must be lost before the log says so, or three leases if that is longer. A short
+// pause of the machine is not worth two lines.
 const fallenToldUS = 500_000
 
 // fallBack tells the gates how many members share the limits; 0: this node must admit nothing by itself.

@@ -30,11 +30,11 @@ func (b *retry) after(nowUS int64) (pauseUS int64) {
 	return b.pauseUS
 }
 
-// errDisk is that of a disk which failed before, and still does.
+// errDisk is the error of a disk that failed before and still fails.
 type errDisk struct{ error }
 
-// probe writes what the file has, if it could not be written before. Only if that works, the register starts: it would
-// log that, and end at its first vote. The caller has locked the file.
+// probe writes the file again as it is, if the last write failed. The register starts only if that works: otherwise it
+// would log its start, and fail at its first vote. The caller has locked the file.
 func (r *strictRunner) probe(saved []byte) error {
 	if r.retry.pauseUS == 0 || len(saved) == 0 {
 		return nil

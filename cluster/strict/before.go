@@ -1,12 +1,12 @@
 package strict
 
-// Requests of a zone can be counted in another way before and after a Node decides on them: each node for itself, and
-// nodes add up what the others tell them. Then a bucket is whole on each node.
+// Before a zone becomes strict, and after it was, its requests are counted in another way: each node decides for
+// itself, and adds up what the others tell it. Then each node has the whole bucket.
 //
-// From there to here, each piece and each pool begins with its share of the level that this node knows of the whole
-// bucket: with the same level everywhere, the shares add up to it, and they drain as fast. Back again, each node adds
-// the level of what it has, so that the sum is the level of all pieces. What is left of the time before is counted
-// twice then, which is on the safe side.
+// When a zone becomes strict, each piece and each pool begins with its share of the level that this node knows of the
+// whole bucket. If all nodes know the same level, the shares add up to it, and drain as fast. When the zone is not
+// strict any more, each node adds the level of what it has, so that the sum is the level of all pieces. A level that is
+// left from before the zone was strict is then counted twice, which is on the safe side.
 
 // levelBefore is the share of a piece in what was counted before. It is looked up when the key gets a record: until
 // then, more can be learned from other nodes, and the level drains at the whole rate.

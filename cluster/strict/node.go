@@ -34,8 +34,8 @@ type Config struct {
 	OwnViews bool
 	// NeverEmpty means that buckets count as full in the first view, too: something may have been spent before.
 	NeverEmpty bool
-	// Before returns the level of a key's bucket without this package, and what is left of it now: requests were
-	// counted in another way before. Buckets begin with that level. nil: nothing was counted.
+	// Before returns the level that a key's bucket has now from requests which were counted in another way, without
+	// this package. Buckets begin with that level. nil: nothing was counted.
 	Before func(key string) int64
 	Broken Mutant
 }

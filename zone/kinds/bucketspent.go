@@ -7,8 +7,8 @@ import (
 	"starling/zone"
 )
 
-// This file is how requests that were decided without the buckets come to count here, and the other way round: strict
-// limits have pieces of their own.
+// This file connects buckets with strict limits, which decide on requests with pieces of their own. What was spent
+// there counts here when a zone is not strict any more, and the other way round when it becomes strict.
 
 // LevelMilli is the level of a key's bucket now, in 1/1000 request.
 func (b *Bucket) LevelMilli(key []byte, now clock.Reading) int64 {

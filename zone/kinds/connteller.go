@@ -103,7 +103,7 @@ func (c *Conn) Began(from zone.Origin, after uint64, now clock.Reading) {
 	t.isAway, t.heardMS = false, now.MonoMS
 }
 
-// Heard notes when the connected origins were last heard (monotonic), which is all of them. The counts of an origin
+// Heard notes when each connected origin was last heard (monotonic); origins has all of them. The counts of an origin
 // that was not heard for silentMS no longer count. Time in which this process was stopped is not silence. If all nodes
 // are connected, the other origins are earlier lives of them.
 func (c *Conn) Heard(origins map[zone.Origin]int64, all bool, silentMS int64, now clock.Reading) {

@@ -14,10 +14,10 @@ type ranked[T any] interface {
 	copied() T
 }
 
-// fullest calls of for the records of a zone, and returns the n first of its results, in order. A record is left out if
-// of returns false. It looks at every record, one shard at a time. Its memory does not depend on their number; n is
-// meant to be small.
-func fullest[T ranked[T]](store *zone.Store, n int, of func(sh *zone.Shard, r *zone.Record) (T, bool)) []T {
+// fullest returns the first n of the results that rank has for the records of a zone, in order. A record for which rank
+// returns false is left out. It looks at every record, one shard at a time. Its memory does not depend on their number;
+// n is meant to be small.
+func fullest[T ranked[T]](store *zone.Store, n int, rank func(sh *zone.Shard, r *zone.Record) (T, bool)) []T {
 	best := make([]T, 0, n+1)
 	for number := range zone.Shards {
 		sh := store.ShardNumber(number)
@@ -26,7 +26,7 @@ func fullest[T ranked[T]](store *zone.Store, n int, of func(sh *zone.Shard, r *z
 			if !sh.Live(slot) {
 				continue
 			}
-			one, counts := of(sh, sh.At(slot))
+			one, counts := rank(sh, sh.At(slot))
 			if !counts {
 				continue
 			}

@@ -121,9 +121,9 @@ func (h *Health) Began(from zone.Origin, _ uint64, now clock.Reading) {
 	}
 }
 
-// Heard notes when the connected origins were last heard (monotonic), which is all of them. What an origin told that
-// was not heard for silentMS is forgotten. Time in which this process was stopped is not silence. If all nodes are
-// connected, the other origins are earlier lives of them.
+// Heard notes when each connected origin was last heard (monotonic); origins has all of them. If an origin was not
+// heard for silentMS, what it told is forgotten. Time in which this process was stopped is not silence. If all nodes
+// are connected, the other origins are earlier lives of them.
 func (h *Health) Heard(origins map[zone.Origin]int64, all bool, silentMS int64, now clock.Reading) {
 	h.told.Lock()
 	defer h.told.Unlock()

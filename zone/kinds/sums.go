@@ -10,7 +10,7 @@ import (
 // connections and findings.
 type sums struct{}
 
-// DueMS has no time: records do not end, their kind removes them.
+// DueMS is 0: records do not expire, their kind removes them.
 func (sums) DueMS(*zone.Record) int64 { return 0 }
 
 // Needed is never called: there are no tombstones.
