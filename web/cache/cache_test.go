@@ -54,12 +54,24 @@ func settings(dir string) cache.Settings {
 
 func start(t testing.TB, s cache.Settings) *store {
 	t.Helper()
+	return startAs(t, s, false)
+}
+
+// startAs starts the cache of a process that replaces another one, or of one that does not.
+func startAs(t testing.TB, s cache.Settings, successor bool) *store {
+	t.Helper()
 	l, c := &log{}, clock.Real()
 	one := &store{cache.New(s, c, l), t, c, l}
-	if err := one.Start(false); err != nil {
+	if err := one.Start(successor); err != nil {
 		t.Fatal(err)
 	}
 	return one
+}
+
+// pass lets the time of a bubble pass.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // get asks for a key as a client does: what is stored, or else the body that its server would send, for an hour.
@@ -213,16 +225,14 @@ func TestManager(t *testing.T) {
 		for i := range 30 {
 			s.wants(fmt.Sprint(i), "x", "MISS", "x")
 		}
-		time.Sleep(11 * time.Second)
-		synctest.Wait()
+		pass(11 * time.Second)
 		if n := len(s.files()); n != 9 { // below max_size, as in nginx
 			t.Errorf("%d files", n)
 		}
 		s.wants("29", "y", "HIT", "x")
-		time.Sleep(55 * time.Second)
+		pass(55 * time.Second)
 		s.wants("29", "y", "HIT", "x")
-		time.Sleep(30 * time.Second)
-		synctest.Wait()
+		pass(30 * time.Second)
 		if n := len(s.files()); n != 1 {
 			t.Errorf("%d files after a minute", n)
 		}
@@ -315,8 +325,7 @@ func TestPurger(t *testing.T) {
 		if err := s.PurgeAll([]byte("a"), s.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
+		pass(5 * time.Second)
 		if n := len(s.files()); n != 25 {
 			t.Errorf("%d files", n)
 		}

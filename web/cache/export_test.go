@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"crypto/md5"
 	"encoding/binary"
 	"hash/crc32"
 
@@ -32,6 +33,12 @@ func (m *Meta) HeadBytes() int { return m.headBytes }
 func Encode(m *Meta, bodyBytes int64) []byte {
 	m.bodyBytes = bodyBytes
 	return m.appendHead(nil)
+}
+
+// KeepPurge is the last step of a purge: it goes to the file.
+func (c *Cache) KeepPurge(key string) error {
+	one := purge{atMS: c.clock.Now().WallMS, untilS: c.purgeUntilS(c.clock.Now())}
+	return c.purges.append(one.record(md5.Sum([]byte(key))))()
 }
 
 // Reseal makes the checksums of a changed head right, so that what they protect is read.

@@ -5,19 +5,13 @@ import (
 	"strings"
 	"testing"
 
-	"starling/lib/clock"
 	"starling/web/cache"
 )
 
 // succeeds starts the cache of a process that replaces another one.
 func succeeds(t *testing.T, s cache.Settings) *store {
 	t.Helper()
-	l, c := &log{}, clock.Real()
-	heir := &store{cache.New(s, c, l), t, c, l}
-	if err := heir.Start(true); err != nil {
-		t.Fatal(err)
-	}
-	return heir
+	return startAs(t, s, true)
 }
 
 func (s *store) purges(key string, want error) {
@@ -37,6 +31,20 @@ func (s *store) is(key, want string) {
 	s.t.Helper()
 	if got, _ := s.get(key, "new"); got != want {
 		s.t.Errorf("%s is a %s, want %s", key, got, want)
+	}
+}
+
+// A purge that has begun when the other process takes over is rejected too: that one has read the file.
+func TestAPurgeDuringAHandover(t *testing.T) {
+	s := start(t, settings(t.TempDir()))
+	if err := errors.Join(s.KeepPurge("before"), s.Yield()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.KeepPurge("k"); !errors.Is(err, cache.ErrReplacing) {
+		t.Errorf("%v, want %v", err, cache.ErrReplacing)
+	}
+	if err := errors.Join(s.Seize(), s.KeepPurge("k")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -189,6 +189,11 @@ func (c *Cache) Yield() error {
 	p.logMu.Lock()
 	defer p.logMu.Unlock()
 	p.away, p.unkept = true, nil
+	return p.closeLog()
+}
+
+// closeLog closes the file, with logMu held.
+func (p *purges) closeLog() error {
 	log := p.log
 	if p.log = nil; log == nil {
 		return nil
@@ -257,11 +262,14 @@ func (p *purges) snapshot(write func([]byte) error) error {
 // append adds records to the file. The function that it returns waits for the disk: a purge is acknowledged after it.
 func (p *purges) append(records ...[]byte) (wait func() error) {
 	p.logMu.Lock()
-	log, unkept := p.log, p.unkept
+	log, failure := p.log, p.unkept
+	if p.away { // since this purge began
+		failure = ErrReplacing
+	}
 	p.logMu.Unlock()
 	wait = func() error { return nil }
 	if log == nil {
-		return func() error { return unkept } // nil: another process has the file
+		return func() error { return failure } // nil: another process, which is ending, has the file
 	}
 	for _, record := range records {
 		wait = log.Append(record)
@@ -310,13 +318,13 @@ func (c *Cache) tidyPurges() {
 	kept := int64(len(p.exact)+len(p.wild)+len(p.known)+len(p.heard)) * purgeBytes
 	p.mu.Unlock()
 	c.openPurges(false)
-	var err error
 	p.logMu.Lock()
 	log := p.log
 	p.logMu.Unlock()
-	if log != nil && (log.Failed() != nil || log.Size() > rotateBytes && log.Size() > 2*kept) {
-		err = log.Rotate(p.snapshot)
+	if log == nil || log.Failed() == nil && (log.Size() <= rotateBytes || log.Size() <= 2*kept) {
+		return
 	}
+	err := log.Rotate(p.snapshot)
 	if err != nil && !errors.Is(err, os.ErrNotExist) && c.full.due(c.clock.Now().MonoMS) {
 		c.logf(logs.Crit, "the purges of cache \"%s\" cannot be stored: %v", c.Name(), err)
 	}
@@ -326,11 +334,7 @@ func (c *Cache) tidyPurges() {
 func (c *Cache) Close() error {
 	c.purges.logMu.Lock()
 	defer c.purges.logMu.Unlock()
-	log := c.purges.log
-	if c.purges.log = nil; log == nil {
-		return nil
-	}
-	return log.Close()
+	return c.purges.closeLog()
 }
 
 // GiveTo gives the folder, and the file of the purges, to the user that the process will become.

@@ -66,15 +66,7 @@ func folders(t *testing.T) (a, b, c string) {
 
 func (n *node) purge(key string) {
 	n.t.Helper()
-	var err error
-	if prefix, wildcard := strings.CutSuffix(key, "*"); wildcard {
-		err = n.PurgeAll([]byte(prefix), n.clock.Now())
-	} else {
-		_, err = n.Purge([]byte(key), n.clock.Now())
-	}
-	if err != nil {
-		n.t.Error(err)
-	}
+	n.purges(key, nil)
 }
 
 // A purge holds on a node as soon as it has arrived, and what is stored afterwards stays.
@@ -181,8 +173,7 @@ func TestSharedPurgesBeforeTheClockIsRight(t *testing.T) {
 func apart(t *testing.T, d time.Duration, together ...*node) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		meet(t, together...)
 	}
 }
@@ -228,7 +219,7 @@ func TestMissedPurges(t *testing.T) {
 			for _, n := range []*node{a, b, c} {
 				n.ends()
 			}
-			time.Sleep(12 * time.Hour)
+			pass(12 * time.Hour)
 			*a, *c = *share(t, dirA, true), *share(t, dirC, true)
 			return share(t, dirB, true)
 		}, "EXPIRED"},

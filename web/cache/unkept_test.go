@@ -36,7 +36,7 @@ func TestStartsWithoutWritingPurges(t *testing.T) {
 			t.Fatal(err)
 		}
 		made.hand(t)
-		time.Sleep(made.Settings().Inactive + 2*time.Minute) // the purge holds for the files that are loaded anew
+		pass(made.Settings().Inactive + 2*time.Minute) // the purge holds for the files that are loaded anew
 		clear := obstructs(t, made.Path)
 		s := start(t, settings(made.Path))
 		if got := s.log.take(); strings.Count(got, "\n") != 0 || !strings.Contains(got, `[crit] cache "one" rejects purges: "`+made.Path+`/purges" cannot be written`) {
@@ -48,8 +48,7 @@ func TestStartsWithoutWritingPurges(t *testing.T) {
 		s.purges("wild*", syscall.EISDIR)
 		s.is("purged", "HIT") // it was stored
 		clear()
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		s.purges("wild*", nil)
 		if got := s.log.take(); !strings.Contains(got, `[notice] cache "one" accepts purges again`) {
 			t.Errorf("the log: %s", got)
@@ -79,7 +78,7 @@ func TestStartsWithoutReadingPurges(t *testing.T) {
 			"a successor": func() *store { return succeeds(t, settings(made.Path)) },
 		}
 		for name, begin := range starts {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			s := begin()
 			s.is("k", "MISS")
 			s.is("k", "HIT")
