@@ -67,6 +67,12 @@ server { say ok; location /read { read; } location /slow { delay_ms 5000; } }`)
 	})
 }
 
+// pass lets the time of a bubble pass.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func TestAClientThatDoesNotReadIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, `send_timeout 10s; server { say "a response that nobody reads"; }`)
@@ -74,8 +80,7 @@ func TestAClientThatDoesNotReadIsGivenUp(t *testing.T) {
 		if _, err := io.WriteString(conn, "GET /"+request11+"\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(15 * time.Second)
-		synctest.Wait()
+		pass(15 * time.Second)
 		if log := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(log, "client timed out (110: Connection timed out) while sending to client") {
 			t.Errorf("the log: %s", log)
 		}
@@ -155,8 +160,8 @@ func TestRetireWaitsForKeptConnections(t *testing.T) {
 		ask(kept, "/")
 		ask(short, "/short")
 		ask(none, "/")
-		ask(none, "/none")          // the last request decides
-		time.Sleep(3 * time.Second) // virtual
+		ask(none, "/none") // the last request decides
+		pass(3 * time.Second)
 		s.Site.Retire()
 		closed(none, 100*time.Millisecond)
 		closed(short, 1900*time.Millisecond)
@@ -196,7 +201,7 @@ func TestRetireAnswersWhatIsOnItsWay(t *testing.T) {
 		c.Do("GET /" + request11 + "\r\n")
 		synctest.Wait()
 		s.Site.Retire()
-		time.Sleep(50 * time.Millisecond) // virtual
+		pass(50 * time.Millisecond)
 		if r := c.Do("GET /" + request11 + "\r\n"); r.Text != "ok" || !r.Close {
 			t.Errorf("got %v", r.Response)
 		}
