@@ -8,9 +8,6 @@ func TestSwarmOfConnections(t *testing.T) { swarmOfConnections().test(t) }
 func TestSeedsOfConnectionsReplay(t *testing.T) { swarmOfConnections().replays(t, 1) }
 
 func swarmOfConnections() *swarming {
-	names := make([]string, len(connFlavours))
-	for i, f := range connFlavours {
-		names[i] = f.name
-	}
+	names := namesOf(connFlavours, func(f connFlavour) string { return f.name })
 	return &swarming{name: "Connections", flavours: names, run: Connections, seeds: 60, raced: 10, share: 4}
 }

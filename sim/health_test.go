@@ -11,10 +11,7 @@ func TestSwarmOfHealthChecks(t *testing.T) { swarmOfHealthChecks().test(t) }
 func TestSeedsOfHealthChecksReplay(t *testing.T) { swarmOfHealthChecks().replays(t, 1) }
 
 func swarmOfHealthChecks() *swarming {
-	names := make([]string, len(healthFlavours))
-	for i, f := range healthFlavours {
-		names[i] = f.name
-	}
+	names := namesOf(healthFlavours, func(f healthFlavour) string { return f.name })
 	return &swarming{name: "HealthChecks", flavours: names, run: HealthChecks, seeds: 40, raced: 5, share: 10}
 }
 

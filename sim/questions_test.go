@@ -12,10 +12,7 @@ func TestSwarmOfQuestions(t *testing.T) { swarmOfQuestions().test(t) }
 func TestSeedsOfQuestionsReplay(t *testing.T) { swarmOfQuestions().replays(t, 1) }
 
 func swarmOfQuestions() *swarming {
-	names := make([]string, len(questionFlavours))
-	for i, f := range questionFlavours {
-		names[i] = f.name
-	}
+	names := namesOf(questionFlavours, func(f questionFlavour) string { return f.name })
 	return &swarming{name: "Questions", flavours: names, run: Questions, seeds: 60, raced: 12, share: 20}
 }
 

@@ -35,11 +35,15 @@ func TestSwarm(t *testing.T) { theSwarm().test(t) }
 func TestSeedsReplay(t *testing.T) { theSwarm().replays(t, 2) }
 
 func theSwarm() *swarming {
-	names := make([]string, len(flavours))
-	for i, f := range flavours {
-		names[i] = f.name
-	}
+	names := namesOf(flavours, func(f flavour) string { return f.name })
 	return &swarming{name: "Swarm", flavours: names, run: Swarm, seeds: 100, raced: 20, share: 1}
+}
+
+func namesOf[F any](flavours []F, name func(F) string) (names []string) {
+	for _, f := range flavours {
+		names = append(names, name(f))
+	}
+	return names
 }
 
 func (s *swarming) flavour(seed uint64) string { return s.flavours[seed%uint64(len(s.flavours))] }
