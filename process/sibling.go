@@ -122,6 +122,9 @@ func newSibling(host *cycle.Host, conn *passfd.Conn) *sibling {
 
 func (b *sibling) hasEnded() error { return fmt.Errorf("%s has ended", b.name()) }
 
+// isStarting reports whether the other process is new and has not got the clients yet.
+func (b *sibling) isStarting() bool { return b.child != nil && !b.handed }
+
 // name is the other process in logs.
 func (b *sibling) name() string { return fmt.Sprintf("process %d", b.pid) }
 

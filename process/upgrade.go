@@ -262,7 +262,7 @@ func (s *running) handOver() {
 	b := s.sibling
 	s.busy.Store(true)
 	defer s.busy.Store(false)
-	first := b.child != nil && !b.handed
+	first := b.isStarting()
 	var err error
 	if first {
 		err = s.retirePID()
@@ -324,17 +324,19 @@ func (s *running) takeBack() {
 // alone is called when the other process has ended.
 func (s *running) alone(m message) {
 	b := s.sibling
-	switch {
-	case !b.handed && b.child != nil:
+	if b.isStarting() {
 		if m.Kind == kindExited { // it comes after kindGone, and says more
 			s.abandon(fmt.Errorf("%s %s before it was ready; its error log or standard error says why", b.name(),
 				m.Text))
 		}
 		return
+	}
+	b.readOut()
+	switch {
 	case !b.serving && !s.quitting:
-		b.readOut()
 		if err := b.take(); err != nil {
 			s.host.Log().Logf(logs.Alert, "upgrade: cannot take the clients of %s, which has ended: %v", b.name(), err)
+			break
 		}
 		s.host.Log().Logf(logs.Notice, "upgrade: %s has ended; this process accepts clients again", b.name())
 	case b.leaves:
@@ -353,18 +355,20 @@ func (s *running) alone(m message) {
 			s.host.Log().Logf(logs.Warn, "%v", err)
 		}
 	}
-	b.readOut()
 	b.conn.Close()
 	b.handover.Close()
 }
+
+// errToldToEnd is why a new process that does not serve yet ends with the old one.
+var errToldToEnd = errors.New("the process that it would replace was told to end")
 
 // leave hands the clients over before this process ends, and takes leave: the other process goes on.
 func (s *running) leave() {
 	b := s.sibling
 	switch {
 	case b == nil:
-	case !b.handed && b.child != nil: // it is not ready
-		s.abandon(errors.New("the process that it would replace was told to end"))
+	case b.isStarting():
+		s.abandon(errToldToEnd)
 	case b.serving && b.handed:
 		s.handOver()
 	}
@@ -376,8 +380,8 @@ func (s *running) endSharing() {
 	if b == nil {
 		return
 	}
-	if b.child != nil && !b.handed { // or it would take over, as if this process had died
-		s.abandon(errors.New("the process that it would replace was told to end"))
+	if b.isStarting() { // or it would take over, as if this process had died
+		s.abandon(errToldToEnd)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)

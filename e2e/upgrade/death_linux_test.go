@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"starling/e2e/harness"
+	"starling/lib/durable"
 	"starling/lib/testkit"
 )
 
@@ -82,6 +83,32 @@ func TestWritesThatTheOldProcessHasNotHeardOf(t *testing.T) {
 	n.GetsPID("starling.pid", old)
 	started(n)
 	has()
+}
+
+// TestClientsThatCannotBeTakenBack: another program has a state file. The log does not say that the process accepts
+// clients.
+func TestClientsThatCannotBeTakenBack(t *testing.T) {
+	n := alone(t)
+	old, heir := started(n)
+	n.WaitLog("this process serves those that it has") // the old one knows that the new one accepts clients
+	kill(n, old, syscall.SIGSTOP)
+	kill(n, heir, syscall.SIGKILL)
+	ends(n, heir)
+	testkit.Eventually(t, harness.Patience, func() error { // its lock can live a moment longer
+		log, err := durable.Open(filepath.Join(n.Dir, "one.keyval.log"), func([]byte) error { return nil })
+		if err == nil {
+			t.Cleanup(func() { log.Close() })
+		}
+		return err
+	})
+	n.Excused = "cannot take the clients of"
+	kill(n, old, syscall.SIGCONT)
+	n.WaitLog(n.Excused)
+	kill(n, old, syscall.SIGTERM)
+	ends(n, old)
+	if strings.Contains(n.Log(), "accepts clients again") {
+		t.Errorf("the log has %s", n.Log())
+	}
 }
 
 // startsDelayed sends USR2, and returns the new process, which has been greeted and waits for the end of the old one.
