@@ -28,8 +28,8 @@ func (c *Checks) say(o *one, pauseMS, nowMS int64) {
 	if err := s.Zone.Say(t.key, word.Append(nil), now); err != nil {
 		// Others probe the server themselves when they hear nothing.
 		if note, write := s.full.Next(now.MonoMS); write {
-			o.check.Log.Logf(logs.Error, "cannot tell the cluster what the health check of peer %s in upstream \"%s\" "+
-				"found: zone \"%s\": %v; increase the size of the zone of the upstream%s",
+			o.check.Log.Logf(logs.Error, "cannot share the result of the health check of peer %s in upstream \"%s\" "+
+				"with the cluster: zone \"%s\": %v; increase the size of the zone of the upstream%s",
 				o.Server.Addr.Text, o.watched.group.Name, s.Zone.Info().Name, err, note)
 		}
 	}
