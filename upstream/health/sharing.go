@@ -110,7 +110,7 @@ func (s *Sharing) join(o *one) {
 func (s *Sharing) leave(o *one) {
 	s.Wakes.mu.Lock()
 	key := string(o.turn.key)
-	left := slices.DeleteFunc(slices.Clone(s.Wakes.byKey[key]), func(other *one) bool { return other == o })
+	left := slices.DeleteFunc(s.Wakes.byKey[key], func(other *one) bool { return other == o })
 	if s.Wakes.byKey[key] = left; len(left) == 0 {
 		delete(s.Wakes.byKey, key)
 	}
