@@ -86,6 +86,7 @@ func TestStateIsKept(t *testing.T) {
 	for i := range 30 {
 		cl.Nodes[i%3].Wants(201, "*", "POST", "/api/9/http/keyvals/one", fmt.Sprintf(`{"k%d":"v%d"}`, i, i))
 	}
+	cl.Nodes[0].Sees("/?text=k29", "v29") // another node took it: a pair that is unknown cannot be deleted
 	cl.Nodes[0].Wants(204, "", "PATCH", "/api/9/http/keyvals/one", `{"k29":null}`)
 	for _, n := range cl.Nodes {
 		n.Kill()
