@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -60,12 +61,28 @@ const maxShown = 500
 // other node has.
 const maxMismatches = 16
 
+// unshared is why a zone is not shared with a peer, or has other settings there, and what an operator does about it.
+type unshared struct{ text, remedy string }
+
+// sameZones is the remedy for zones that the configurations declare themselves.
+const sameZones = "configure the same zones on both nodes"
+
+// remedyOf is what to do where only one of two nodes has a zone of a kind.
+func (n *Node) remedyOf(number uint8) string {
+	for _, kind := range n.kinds {
+		if kind.Number == number && kind.Remedy != "" {
+			return kind.Remedy
+		}
+	}
+	return sameZones
+}
+
 // pair finds the zones that this node and a session's peer share, and reports those that cannot be shared. The result
 // is indexed like the peer's list; nil marks zones that are not shared.
 func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneState {
 	table := n.table.Load()
 	shared := make([]*zoneState, len(theirs))
-	var mismatched, different []string
+	var mismatched, different []unshared
 	named := make(map[string]bool, len(theirs))
 	for i := range theirs {
 		their := &theirs[i]
@@ -75,50 +92,53 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 		named[their.Name] = true
 		mine := table.byName[their.Name]
 		if mine == nil {
-			mismatched = append(
-				mismatched,
-				fmt.Sprintf("zone %q is shared on the peer but not on this node", their.Name),
-			)
+			text := fmt.Sprintf("zone %q is shared on the peer but not on this node", their.Name)
+			mismatched = append(mismatched, unshared{text, n.remedyOf(their.Kind)})
 			continue
 		}
 		if why := n.mismatch(mine.info, their); why != "" {
-			mismatched = append(mismatched, fmt.Sprintf("zone %q is not shared: %s", their.Name, why))
+			text := fmt.Sprintf("zone %q is not shared: %s", their.Name, why)
+			mismatched = append(mismatched, unshared{text, sameZones})
 			continue
 		}
 		if why := differences(mine.info, their); why != "" {
-			different = append(different, fmt.Sprintf("zone %q has different settings: %s", their.Name, why))
+			text := fmt.Sprintf("zone %q has different settings: %s", their.Name, why)
+			different = append(different, unshared{text, "configure the same on both nodes"})
 		}
 		shared[i] = mine
 	}
 	for _, z := range table.list {
 		if !named[z.info.Name] {
-			mismatched = append(
-				mismatched,
-				fmt.Sprintf("zone %q is shared on this node but not on the peer", z.info.Name),
-			)
+			text := fmt.Sprintf("zone %q is shared on this node but not on the peer", z.info.Name)
+			mismatched = append(mismatched, unshared{text, n.remedyOf(z.info.Kind.Number)})
 		}
 	}
 	if more := len(mismatched) - maxMismatches; more > 0 {
-		mismatched = append(mismatched[:maxMismatches:maxMismatches], fmt.Sprintf("%d more zones are not shared", more))
+		rest := unshared{fmt.Sprintf("%d more zones are not shared", more), sameZones}
+		mismatched = append(mismatched[:maxMismatches:maxMismatches], rest)
 	}
 	different = different[:min(len(different), maxMismatches)]
-	for _, text := range slices.Concat(mismatched, different) {
-		n.once(s, Notice, text)
+	shown := make([]string, 0, len(mismatched))
+	for _, u := range mismatched {
+		shown = append(shown, u.text+": "+u.remedy)
+	}
+	for _, u := range slices.Concat(mismatched, different) {
+		n.once(s, Notice, u.text)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.peer.mismatches, s.peer.mismatchedMS = mismatched, sinceWhen(mismatched, s.peer.mismatchedMS, now)
+	s.peer.mismatches, s.peer.mismatchedMS = shown, sinceWhen(mismatched, s.peer.mismatchedMS, now)
 	s.peer.differentMS = sinceWhen(different, s.peer.differentMS, now)
 	return shared
 }
 
-// sinceWhen returns since when each text has been there: now, unless it was there before.
-func sinceWhen(texts []string, before map[string]int64, now clock.Reading) map[string]int64 {
-	since := make(map[string]int64, len(texts))
-	for _, text := range texts {
-		since[text] = now.MonoMS
-		if ms, known := before[text]; known {
-			since[text] = ms
+// sinceWhen returns since when each has been there: now, unless it was there before.
+func sinceWhen(all []unshared, before map[unshared]int64, now clock.Reading) map[unshared]int64 {
+	since := make(map[unshared]int64, len(all))
+	for _, u := range all {
+		since[u] = now.MonoMS
+		if ms, known := before[u]; known {
+			since[u] = ms
 		}
 	}
 	return since
@@ -135,21 +155,21 @@ func (s *Session) tellLasting(now clock.Reading) {
 	n.mu.Lock()
 	mismatched, different := lasting(s.peer.mismatchedMS, now), lasting(s.peer.differentMS, now)
 	n.mu.Unlock()
-	for _, text := range mismatched {
-		n.once(s, Problem, fmt.Sprintf("%s, for %v: configure the same zones on both nodes", text, ms(rolloutMS)))
+	for _, u := range mismatched {
+		n.once(s, Problem, fmt.Sprintf("%s, for %v: %s", u.text, ms(rolloutMS), u.remedy))
 	}
-	for _, text := range different {
-		n.once(s, Warning, fmt.Sprintf("%s, for %v: configure the same on both nodes", text, ms(rolloutMS)))
+	for _, u := range different {
+		n.once(s, Warning, fmt.Sprintf("%s, for %v: %s", u.text, ms(rolloutMS), u.remedy))
 	}
 }
 
-// lasting returns the texts that have been there for longer than a rollout takes.
-func lasting(sinceMS map[string]int64, now clock.Reading) (texts []string) {
-	for text, ms := range sinceMS {
+// lasting returns those that have been there for longer than a rollout takes.
+func lasting(sinceMS map[unshared]int64, now clock.Reading) (all []unshared) {
+	for u, ms := range sinceMS {
 		if after(now, ms, rolloutMS) {
-			texts = append(texts, text)
+			all = append(all, u)
 		}
 	}
-	slices.Sort(texts)
-	return texts
+	slices.SortFunc(all, func(a, b unshared) int { return cmp.Compare(a.text, b.text) })
+	return all
 }

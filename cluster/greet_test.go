@@ -128,6 +128,26 @@ func TestKindsOfPeersAreNamedByTheConfiguration(t *testing.T) {
 	}
 }
 
+// A zone that an operator does not declare by its name needs another remedy.
+func TestTheRemedyIsThatOfTheKind(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	checks := kinds.NewHealth(kinds.HealthConfig{Name: "backend health", Bytes: 1 << 20})
+	f.hosts[0].reload(append(f.hosts[0].zones(), checks)...)
+	f.step(rolloutMS + 5000)
+	for i, want := range []string{
+		`zone "backend health" is shared on this node but not on the peer`,
+		`zone "backend health" is shared on the peer but not on this node`,
+	} {
+		if got := f.hosts[i].said(want + ", for 1m0s: " + kinds.HealthKind.Remedy); len(got) != 1 {
+			t.Errorf("host%d says %q", i, got)
+		}
+		if got := f.hosts[i].node.Status(f.now).Peers[0].Mismatches; len(got) != 1 || got[0] != want+": "+kinds.HealthKind.Remedy {
+			t.Errorf("host%d shows %q", i, got)
+		}
+	}
+}
+
 func TestMismatchedZonesAreNamedOnBothSides(t *testing.T) {
 	f := newFabric(t, 2)
 	odd := f.hosts[1]
@@ -161,6 +181,8 @@ func TestMismatchedZonesAreNamedOnBothSides(t *testing.T) {
 		}
 		if got := f.hosts[i].node.Status(f.now).Peers[0].Mismatches; len(got) != 3 {
 			t.Errorf("host%d shows mismatches %q", i, got)
+		} else if !strings.HasSuffix(got[2], ": configure the same zones on both nodes") {
+			t.Errorf("host%d shows no remedy: %q", i, got[2])
 		}
 	}
 	f.hosts[0].set("k", "v")

@@ -33,8 +33,8 @@ type peer struct {
 	lastSeenMS   int64           // monotonic
 	seen         map[string]seen // by zone, when the connection to it was lost
 	mismatches   []string
-	mismatchedMS map[string]int64       // monotonic, since when there is each
-	differentMS  map[string]int64       // the same of settings that do not prevent sharing
+	mismatchedMS map[unshared]int64     // monotonic, since when there is each
+	differentMS  map[unshared]int64     // the same of settings that do not prevent sharing
 	compared     map[string]*comparison // by zone
 	view         *toldView              // nil until it tells one
 	lags         map[string]lag         // by zone; of those in which it fell behind and was not found equal since

@@ -14,6 +14,9 @@ type Kind struct {
 	Sums bool
 	// Buries: records that a returning peer still has count as deleted if their tombstones were dropped meanwhile.
 	Buries bool
+	// Remedy is what an operator does where only one of two nodes has a zone of this kind. Empty: it has to be
+	// configured on both.
+	Remedy string
 }
 
 // Shards is the number of shards of every zone. It is part of the protocol: nodes teach and

@@ -10,7 +10,11 @@ import (
 )
 
 // HealthKind describes findings of health checks to the cluster and the store.
-var HealthKind = &zone.Kind{Number: 6, Name: "health", Holds: "findings of health checks", Sums: true}
+var HealthKind = &zone.Kind{
+	Number: 6, Name: "health", Holds: "findings of health checks", Sums: true,
+	Remedy: "until both nodes have \"sync\" in the \"health_check\" of the upstream, and releases that know it, each " +
+		"checks the servers itself",
+}
 
 // Health has what the health checks of the nodes found: for each key a finding of this node, in the store, and those
 // that other nodes have told. A node speaks only for itself, and what it told ends with it. Findings are told again all
