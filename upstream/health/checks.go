@@ -79,6 +79,7 @@ func (c *Checks) start(ctx context.Context) {
 		g.known.Store(nil) // what joins later is new, whatever it is called
 	}
 	go c.schedule.serve(ctx)
+	go c.compare(ctx)
 }
 
 // watched is one server of a group.

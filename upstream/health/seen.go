@@ -94,6 +94,9 @@ type Seen struct {
 	Role    string `json:"role"`
 	By      string `json:"by"`
 	Nodes   []View `json:"nodes"`
+	// At is where the configuration of this node has the check, Differs are the nodes that have another one instead.
+	At      string      `json:"check"`
+	Differs []Differing `json:"differs,omitempty"`
 }
 
 // View is what one node told of it.
@@ -103,12 +106,13 @@ type View struct {
 	Self    bool   `json:"self,omitempty"`
 	Verdict string `json:"verdict"`
 	Doubts  bool   `json:"doubts,omitempty"`
-	// At is when its last probe ended, Probes how many it has made, Failures how often its clients' failures made the
-	// server unavailable.
-	At       string `json:"at"`
-	Probes   uint64 `json:"probes"`
-	Failures uint64 `json:"failures"`
-	Reason   string `json:"reason,omitempty"`
+	// At is when its last probe ended. Checks and Fails count its probes and those that failed, Unavail how often
+	// failures of its clients made the server unavailable, as in /http/upstreams.
+	At      string `json:"at"`
+	Checks  uint64 `json:"checks"`
+	Fails   uint64 `json:"fails"`
+	Unavail uint64 `json:"unavail"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 var verdicts = map[turns.Verdict]string{
@@ -137,8 +141,11 @@ func (g *group) seen() (list []Seen) {
 				nodes[f.From] = p
 			}
 		}
+		differs := g.differing(s)
 		for _, o := range s.Wakes.of(check) {
-			list = append(list, o.seen(nodes))
+			one := o.seen(nodes)
+			one.At, one.Differs = s.At, differs
+			list = append(list, one)
 		}
 	}
 	slices.SortFunc(list, func(a, b Seen) int {
@@ -195,8 +202,8 @@ func (o *one) seen(nodes map[zone.Origin]turns.Presence) Seen {
 
 func viewOf(p turns.Presence, w *turns.Word) View {
 	return View{
-		Node: p.Node, Host: p.Host, Verdict: verdicts[w.Verdict], Doubts: w.Doubts, Probes: w.Number,
-		Failures: w.Failures, Reason: w.Reason,
+		Node: p.Node, Host: p.Host, Verdict: verdicts[w.Verdict], Doubts: w.Doubts, Checks: w.Number, Fails: w.Failed,
+		Unavail: w.Failures, Reason: w.Reason,
 		At: time.UnixMilli(w.AtMS).UTC().Format("2006-01-02T15:04:05.000Z"),
 	}
 }

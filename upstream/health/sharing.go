@@ -18,7 +18,13 @@ import (
 type Sharing struct {
 	// Zone has what the nodes tell. ID names the check: nodes with another ID do not take turns with this one.
 	Zone *kinds.Health
-	ID   [16]byte
+	ID   turns.ID
+	// Terms are the settings that make the ID, At is where the configuration has the check. The nodes tell each other
+	// under the Roster of a group which checks they have; Place is the number of this one there.
+	Terms  []turns.Term
+	At     string
+	Roster turns.ID
+	Place  int
 	// Node and Host name this node to operators.
 	Node func() string
 	Host string
@@ -32,7 +38,9 @@ type Sharing struct {
 type Wakes struct {
 	mu      sync.Mutex
 	byKey   map[string][]*one
-	present map[[16]byte]int // configurations that have a check
+	present map[turns.ID]int      // configurations that have a check
+	cards   map[string][]*Sharing // by where their cards are; the last is told
+	changed map[*Checks]chan<- struct{}
 }
 
 // Wake makes the checks of a key look at once at what other nodes tell.
@@ -41,6 +49,15 @@ func (w *Wakes) Wake(key []byte) {
 	defer w.mu.Unlock()
 	for _, o := range w.byKey[string(key)] {
 		o.watched.group.all.schedule.advance(o)
+	}
+	if !isOfCheck(key) {
+		return
+	}
+	for _, signal := range w.changed {
+		select {
+		case signal <- struct{}{}:
+		default: // it is going to look
+		}
 	}
 }
 
@@ -117,44 +134,6 @@ func (s *Sharing) leave(o *one) {
 	s.Wakes.mu.Unlock()
 	if len(left) == 0 {
 		s.Zone.Withdraw(o.turn.key, o.watched.group.all.clock.Now())
-	}
-}
-
-// present tells the other nodes which checks this one has, until the configuration ends and no other has them.
-func (c *Checks) present(ctx context.Context) {
-	for _, g := range c.groups {
-		for _, check := range g.checks {
-			if s := check.Sharing; s != nil {
-				s.enter(c)
-				context.AfterFunc(ctx, func() { s.exit(c) })
-			}
-		}
-	}
-}
-
-func (s *Sharing) enter(c *Checks) {
-	s.Wakes.mu.Lock()
-	if s.Wakes.present == nil {
-		s.Wakes.present = map[[16]byte]int{}
-	}
-	s.Wakes.present[s.ID]++
-	s.Wakes.mu.Unlock()
-	me := turns.Presence{Node: s.Node(), Host: s.Host}
-	if err := s.Zone.Say(s.ID[:], me.Append(nil), c.clock.Now()); err != nil {
-		c.log.Logf(logs.Error, "cannot share health checks with the cluster: zone \"%s\": %v", s.Zone.Info().Name, err)
-	}
-}
-
-func (s *Sharing) exit(c *Checks) {
-	s.Wakes.mu.Lock()
-	s.Wakes.present[s.ID]--
-	isLast := s.Wakes.present[s.ID] == 0
-	if isLast {
-		delete(s.Wakes.present, s.ID)
-	}
-	s.Wakes.mu.Unlock()
-	if isLast {
-		s.Zone.Withdraw(s.ID[:], c.clock.Now())
 	}
 }
 

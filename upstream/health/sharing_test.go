@@ -30,13 +30,17 @@ type nodes struct {
 func sharing(t *testing.T, count int, like health.Check, servers ...string) *nodes {
 	c := &nodes{t: t, cut: -1, sent: make([]uint64, count)}
 	for i := range count {
-		w := new(health.Wakes)
-		z := kinds.NewHealth(kinds.HealthConfig{Name: "z health", Bytes: 1 << 20, Changed: w.Wake})
-		z.SetOrigin(zone.Origin(i + 1))
-		c.zones, c.wakes = append(c.zones, z), append(c.wakes, w)
+		c.addNode(i)
 		c.list = append(c.list, setUp(t, c.shared(i, like), servers))
 	}
 	return c
+}
+
+func (c *nodes) addNode(i int) {
+	w := new(health.Wakes)
+	z := kinds.NewHealth(kinds.HealthConfig{Name: "z health", Bytes: 1 << 20, Changed: w.Wake})
+	z.SetOrigin(zone.Origin(i + 1))
+	c.zones, c.wakes = append(c.zones, z), append(c.wakes, w)
 }
 
 // shared is a check of a node for which the nodes take turns.

@@ -4,6 +4,8 @@ package healthcheck
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"starling/conf"
@@ -14,6 +16,7 @@ import (
 	"starling/upstream"
 	"starling/upstream/groups"
 	"starling/upstream/health"
+	"starling/upstream/health/turns"
 )
 
 // Syntax are the parameters that both sides have.
@@ -43,10 +46,17 @@ type Line struct {
 	// Check lacks the log and the prober.
 	Check health.Check
 	Node  *conf.Node
-	// Sync means that the nodes of the cluster take turns; Like are further nodes of the configuration on which the
-	// check depends: nodes take turns only with checks that are the same.
-	Sync bool
-	Like []*conf.Node
+	// Sync means that the nodes of the cluster take turns, but only with checks whose Terms are the same: what decides
+	// how, and how often, a server is checked. Read adds those of both sides, a side its own.
+	Sync  bool
+	Terms []turns.Term
+}
+
+// Must adds a term, unless the value is empty.
+func (l *Line) Must(name, value string) {
+	if value != "" {
+		l.Terms = append(slices.Clip(l.Terms), turns.Term{Name: name, Value: value}) // copies of the line share them
+	}
 }
 
 // Read reads the parameters of both sides.
@@ -73,6 +83,12 @@ func Read(a *conf.Args) (Line, error) {
 		}
 	}
 	c.Port = uint16(port)
+	l.Must("interval", upstream.FormatTime(c.Interval))
+	l.Must("fails", strconv.Itoa(c.Fails))
+	l.Must("passes", strconv.Itoa(c.Passes))
+	if port != 0 {
+		l.Must("port", strconv.Itoa(port))
+	}
 	return l, nil
 }
 
@@ -159,7 +175,7 @@ func (m *Matches[M]) Declare(name string, tests *M, node *conf.Node) error {
 	return nil
 }
 
-// Find returns the tests that a line names; nil without a name. The check then depends on their block.
+// Find returns the tests that a line names; nil without a name. They are among its terms: not the name, but the block.
 func (m *Matches[M]) Find(l *Line) (*M, error) {
 	name := l.Check.Match
 	found := m.byName[name]
@@ -169,6 +185,6 @@ func (m *Matches[M]) Find(l *Line) (*M, error) {
 	case found.tests == nil:
 		return nil, conf.At(l.Node, "match \"%s\" is not defined", name)
 	}
-	l.Like = append(l.Like, found.node)
+	l.Must("match", textOf(found.node.Block))
 	return found.tests, nil
 }

@@ -1,17 +1,19 @@
 package healthcheck
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
-	"hash"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"starling/conf"
 	"starling/plan"
 	"starling/upstream"
 	"starling/upstream/health"
+	"starling/upstream/health/turns"
 	"starling/zone"
 	"starling/zone/kinds"
 )
@@ -21,7 +23,8 @@ import (
 type sharedZone struct {
 	memory *kinds.Health
 	wakes  *health.Wakes
-	ids    map[[16]byte]bool // of the checks of this configuration
+	ids    map[turns.ID]bool // of the checks of this configuration
+	counts map[turns.ID]int  // of its checks by roster
 }
 
 // Unwrap returns the zone itself.
@@ -43,7 +46,12 @@ func share(p *plan.Plan, l *Line, side string, g *upstream.Group) (*health.Shari
 	if err != nil {
 		return nil, err
 	}
-	s := &health.Sharing{Zone: z.memory, Wakes: z.wakes, Node: func() string { return p.NodeID }}
+	roster := rosterOf(side, g.Name)
+	s := &health.Sharing{
+		Zone: z.memory, Wakes: z.wakes, Node: func() string { return p.NodeID }, Terms: l.Terms,
+		At: fmt.Sprintf("%s:%d", l.Node.File, l.Node.Line), Roster: roster, Place: z.counts[roster],
+	}
+	z.counts[roster]++
 	if s.Host, err = os.Hostname(); err != nil {
 		s.Host = "" // only the log and the API lack it
 	}
@@ -64,7 +72,7 @@ func shareZone(p *plan.Plan, l *Line, name string, bytes int64) (*sharedZone, er
 	if s, made := z.Value.(*sharedZone); made {
 		return s, nil
 	}
-	s := &sharedZone{ids: map[[16]byte]bool{}}
+	s := &sharedZone{ids: map[turns.ID]bool{}, counts: map[turns.ID]int{}}
 	z.Sync, z.Value = true, s
 	_, err = plan.Continue(p, z, plan.Continuation[*sharedZone]{
 		Take:   func(old *sharedZone) { s.memory, s.wakes = old.memory, old.wakes },
@@ -77,31 +85,37 @@ func shareZone(p *plan.Plan, l *Line, name string, bytes int64) (*sharedZone, er
 	return s, err
 }
 
-// ownParams are parameters that need not be the same on all nodes, or that are compared by their values.
-var ownParams = []string{"sync", "mandatory", "persistent", "interval", "jitter", "fails", "passes", "port"}
-
 // identityOf names a check on all nodes: nodes whose checks differ do not take turns.
-func identityOf(l *Line, side, group string, number int) (id [16]byte) {
-	h, c := sha256.New(), &l.Check
+func identityOf(l *Line, side, group string, number int) (id turns.ID) {
+	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %d\n", side, group, number) // a hash write does not fail
-	fmt.Fprintf(h, "%d %d %d %d\n", c.Interval, c.Fails, c.Passes, c.Port)
-	words := slices.DeleteFunc(slices.Clone(l.Node.Words), func(word string) bool {
-		name, _, _ := strings.Cut(word, "=")
-		return slices.Contains(ownParams, name)
-	})
-	slices.Sort(words)
-	fmt.Fprintf(h, "%q\n", words)
-	for _, n := range l.Like {
-		addNode(h, n)
+	terms := slices.SortedFunc(slices.Values(l.Terms), func(a, b turns.Term) int { return cmp.Compare(a.Name, b.Name) })
+	for _, t := range terms {
+		fmt.Fprintf(h, "%q %q\n", t.Name, t.Value)
 	}
 	copy(id[:], h.Sum(nil))
 	return id
 }
 
-func addNode(h hash.Hash, n *conf.Node) {
-	fmt.Fprintf(h, "%q %q {\n", n.Name, n.Words)
-	for _, inside := range n.Block {
-		addNode(h, inside)
+// rosterOf is where nodes tell which checks of a group they have, however these differ.
+func rosterOf(side, group string) (id turns.ID) {
+	hash := sha256.Sum256(fmt.Appendf(nil, "checks of %q %q\n", side, group))
+	copy(id[:], hash[:])
+	return id
+}
+
+// textOf writes directives on one line.
+func textOf(block []*conf.Node) string {
+	var parts []string
+	for _, n := range block {
+		words := []string{n.Name}
+		for _, word := range n.Words {
+			if strings.ContainsAny(word, " \t\r\n;{}\"'") || word == "" {
+				word = strconv.Quote(word)
+			}
+			words = append(words, word)
+		}
+		parts = append(parts, strings.Join(words, " ")+";")
 	}
-	fmt.Fprint(h, "}\n")
+	return "{ " + strings.Join(parts, " ") + " }"
 }

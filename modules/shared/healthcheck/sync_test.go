@@ -14,46 +14,47 @@ import (
 )
 
 // lineOf is a health_check with sync as it was read.
-func lineOf(words string, like ...*conf.Node) *Line {
-	l := &Line{Sync: true, Like: like, Node: &conf.Node{Name: "health_check", Words: strings.Fields(words)}}
+func lineOf(terms ...string) *Line {
+	l := &Line{Sync: true, Node: &conf.Node{Name: "health_check", File: "nginx.conf", Line: 7}}
 	l.Check = health.Check{Interval: 5 * time.Second, Fails: 1, Passes: 1}
+	for _, t := range terms {
+		name, value, _ := strings.Cut(t, "=")
+		l.Must(name, value)
+	}
 	return l
 }
 
-// TestNodesTakeTurnsOnlyWithTheSameCheck: what is checked, and when, must be the same.
+// TestNodesTakeTurnsOnlyWithTheSameCheck: all terms count, in any order, and so does the place.
 func TestNodesTakeTurnsOnlyWithTheSameCheck(t *testing.T) {
-	match := func(status string) *conf.Node {
-		return &conf.Node{Name: "match", Words: []string{"ok"}, Block: []*conf.Node{{Name: "status", Words: []string{status}}}}
-	}
-	other := func(change func(*Line)) *Line {
-		l := lineOf("sync uri=/a match=ok", match("200"))
-		change(l)
-		return l
-	}
-	base := identityOf(other(func(*Line) {}), "http", "u", 0)
-	for name, l := range map[string]*Line{
-		"the order of words": lineOf("match=ok sync uri=/a", match("200")),
-		"what is of a node":  lineOf("sync jitter=3s mandatory persistent uri=/a match=ok", match("200")),
-		"a default in words": lineOf("sync interval=5s fails=1 uri=/a match=ok", match("200")),
-	} {
-		if identityOf(l, "http", "u", 0) != base {
-			t.Errorf("%s makes another check", name)
-		}
+	base := identityOf(lineOf("interval=5s", "uri=/a"), "http", "u", 0)
+	if identityOf(lineOf("uri=/a", "port=", "interval=5s"), "http", "u", 0) != base {
+		t.Error("the order makes another check")
 	}
 	for name, l := range map[string]*Line{
-		"another URI":      lineOf("sync uri=/b match=ok", match("200")),
-		"another match":    lineOf("sync uri=/a match=ok", match("204")),
-		"another interval": other(func(l *Line) { l.Check.Interval = time.Second }),
-		"another number":   other(func(l *Line) { l.Check.Fails = 2 }),
-		"another port":     other(func(l *Line) { l.Check.Port = 81 }),
+		"another value": lineOf("interval=5s", "uri=/b"),
+		"another term":  lineOf("interval=5s", "uri=/a", "port=81"),
+		"less":          lineOf("interval=5s"),
 	} {
 		if identityOf(l, "http", "u", 0) == base {
 			t.Errorf("%s makes the same check", name)
 		}
 	}
-	l := other(func(*Line) {})
+	l := lineOf("interval=5s", "uri=/a")
 	if identityOf(l, "stream", "u", 0) == base || identityOf(l, "http", "v", 0) == base || identityOf(l, "http", "u", 1) == base {
 		t.Error("the place makes no difference")
+	}
+	if rosterOf("http", "u") == rosterOf("stream", "u") || rosterOf("http", "u") == rosterOf("http", "v") {
+		t.Error("two groups are compared")
+	}
+}
+
+// TestATestIsWrittenOnOneLine, whatever its words are.
+func TestATestIsWrittenOnOneLine(t *testing.T) {
+	block := []*conf.Node{
+		{Name: "status", Words: []string{"200-299"}}, {Name: "body", Words: []string{"~", "a;\n b"}},
+	}
+	if got, want := textOf(block), `{ status 200-299; body ~ "a;\n b"; }`; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
@@ -65,8 +66,8 @@ func TestAReloadKeepsWhatWasFound(t *testing.T) {
 		p = plan.New()
 		p.Old = old
 		var err error
-		if one, err = share(p, lineOf("sync"), "http", g); err == nil {
-			two, err = share(p, lineOf("sync"), "http", g)
+		if one, err = share(p, lineOf("uri=/"), "http", g); err == nil {
+			two, err = share(p, lineOf("uri=/"), "http", g)
 		}
 		if err == nil {
 			err = p.Start(context.Background())
@@ -77,6 +78,9 @@ func TestAReloadKeepsWhatWasFound(t *testing.T) {
 		return p, one, two
 	}
 	p, one, two := configure(nil)
+	if one.Place != 0 || two.Place != 1 || one.Roster != two.Roster || one.At != "nginx.conf:7" {
+		t.Errorf("%+v and %+v", one, two)
+	}
 	if one.ID == two.ID || one.Zone != two.Zone || one.Zone.Info().Name != "z health" {
 		t.Errorf("%x and %x in zone %q", one.ID, two.ID, one.Zone.Info().Name)
 	}

@@ -11,6 +11,7 @@ import (
 	"starling/plan"
 	"starling/side"
 	"starling/stream"
+	"starling/upstream"
 )
 
 // Module is the family. It is listed after those that forward sessions.
@@ -65,6 +66,7 @@ type line struct {
 func readLine(a *conf.Args) (l line, err error) {
 	l.Line, err = healthcheck.Read(a)
 	l.udp = a.Has("udp")
+	l.Must("protocol", map[bool]string{false: "tcp", true: "udp"}[l.udp])
 	return l, err
 }
 
@@ -83,6 +85,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 		if tests == nil {
 			tests = &match{}
 		}
+		l.Must("health_check_timeout", upstream.FormatTime(s.timeout))
 		prober := newProber(b.Standalone(l.udp), route, tests, s.timeout)
 		if err := healthcheck.Start(b.Plan, &stream.Side, l.Line, route.Group, b.Server.Log, prober); err != nil {
 			return nil, err

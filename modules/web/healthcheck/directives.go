@@ -11,6 +11,7 @@ import (
 	"starling/modules/shared/healthcheck"
 	"starling/plan"
 	"starling/side"
+	"starling/upstream"
 	"starling/web"
 	"starling/web/forward"
 )
@@ -84,13 +85,23 @@ func readLine(a *conf.Args) (l line, err error) {
 		return l, err
 	}
 	l.uri = []byte("/")
+	for _, name := range []string{"type", "grpc_service", "grpc_status"} {
+		l.Must(name, a.Value(name))
+	}
 	if a.Has("uri") {
 		l.uri = []byte(a.Value("uri"))
 		if len(l.uri) == 0 || bytes.ContainsFunc(l.uri, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
 			return l, fmt.Errorf("invalid parameter \"uri=%s\"", l.uri)
 		}
 	}
-	return l, healthcheck.Time(a, "keepalive_time", 0, &l.keepFor)
+	if l.grpc == nil {
+		l.Must("uri", string(l.uri))
+	}
+	err = healthcheck.Time(a, "keepalive_time", 0, &l.keepFor)
+	if l.keepFor > 0 {
+		l.Must("keepalive_time", upstream.FormatTime(l.keepFor))
+	}
+	return l, err
 }
 
 // build starts the checks of a location.
@@ -115,7 +126,7 @@ func build(b *web.Block) (web.Handler, error) {
 		}
 		for _, n := range b.Scope.Node.Block {
 			if strings.HasSuffix(n.Name, "_pass") {
-				l.Like = append(l.Like, n)
+				l.Must(n.Name, strings.Join(n.Words, " "))
 			}
 		}
 		prober := &prober{forwards: forwards, uri: l.uri, keepFor: l.keepFor, tests: tests, grpc: l.grpc}

@@ -70,6 +70,7 @@ type Turn struct {
 	passedMS int64 // the same of the last one that passed
 	passed   bool  // the last one
 	number   uint64
+	failed   uint64 // of these
 	tookMS   int64
 
 	leads    bool
@@ -313,6 +314,7 @@ func (t *Turn) End(passed bool, tookMS, pauseMS, nowMS int64) {
 			t.own.verdict = Healthy
 		}
 	} else {
+		t.failed++
 		t.own.passes, t.own.fails = 0, t.own.fails+1
 		agrees := !t.leads && t.told.Word.Verdict == Unhealthy
 		if t.own.fails >= t.check.Fails || agrees {
@@ -350,6 +352,7 @@ func (t *Turn) Word(pauseMS, wallMS int64, reason string, nowMS int64) Word {
 	}
 	return Word{
 		Verdict: t.own.verdict, Passes: uint32(t.own.passes), Fails: uint32(t.own.fails), Number: t.number,
-		TookMS: t.tookMS, AtMS: wallMS, NextMS: pauseMS, Failures: t.failures, Doubts: t.doubts, Reason: reason,
+		Failed: t.failed, TookMS: t.tookMS, AtMS: wallMS, NextMS: pauseMS, Failures: t.failures,
+		Doubts: t.doubts, Reason: reason,
 	}
 }

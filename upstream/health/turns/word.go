@@ -24,9 +24,10 @@ type Word struct {
 	Verdict Verdict
 	// Passes and Fails are the numbers of consecutive probes; one of them is 0.
 	Passes, Fails uint32
-	// Number counts the probes that the node has made of the server, TookMS is how long the last one took, and AtMS
-	// when it ended, in cluster time.
+	// Number counts the probes that the node has made of the server, Failed those that failed; TookMS is how long the
+	// last one took, and AtMS when it ended, in cluster time.
 	Number uint64
+	Failed uint64
 	TookMS int64
 	AtMS   int64
 	// NextMS is the pause until the next one begins, if the node stays the prober.
@@ -66,9 +67,10 @@ func (w *Word) Append(dst []byte) []byte {
 	return append(dst, Shown(w.Reason, maxReasonBytes)...)
 }
 
-func (w *Word) numbers() [7]uint64 {
+func (w *Word) numbers() [8]uint64 {
 	return [...]uint64{
 		uint64(w.Passes), uint64(w.Fails), w.Number, uint64(w.TookMS), uint64(w.AtMS), uint64(w.NextMS), w.Failures,
+		w.Failed,
 	}
 }
 
@@ -76,7 +78,7 @@ func (w *Word) numbers() [7]uint64 {
 func ParseWord(b []byte) (w Word, err error) {
 	r := zone.Read(b)
 	format, state := r.Byte(), r.Byte()
-	var n [7]uint64
+	var n [8]uint64
 	for i := range n {
 		n[i] = r.Uvarint()
 		if n[i] >= maxNumber || i < 2 && n[i] >= 1<<32 {
@@ -85,7 +87,8 @@ func ParseWord(b []byte) (w Word, err error) {
 	}
 	w = Word{
 		Verdict: Verdict(state & 3), Doubts: state&4 != 0, Passes: uint32(n[0]), Fails: uint32(n[1]), Number: n[2],
-		TookMS: int64(n[3]), AtMS: int64(n[4]), NextMS: int64(n[5]), Failures: n[6], Reason: string(r.Rest()),
+		TookMS: int64(n[3]), AtMS: int64(n[4]), NextMS: int64(n[5]), Failures: n[6],
+		Failed: n[7], Reason: string(r.Rest()),
 	}
 	if r.Failed() || format != wordFormat || w.Verdict > Unhealthy || state > 7 || !isShown(w.Reason, maxReasonBytes) {
 		return Word{}, errMalformed

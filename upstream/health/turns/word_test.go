@@ -9,7 +9,7 @@ func TestWordsAreReadAsTheyWereWritten(t *testing.T) {
 	for _, w := range []Word{
 		{},
 		{Verdict: Healthy, Passes: 7, Number: 12, TookMS: 3, AtMS: 1_800_000_000_000, NextMS: 5000},
-		{Verdict: Unhealthy, Fails: 1<<32 - 1, Failures: 4, Doubts: true, Reason: "checking status code: status 503"},
+		{Verdict: Unhealthy, Fails: 1<<32 - 1, Failures: 4, Number: 9, Failed: 8, Doubts: true, Reason: "checking status code: status 503"},
 	} {
 		got, err := ParseWord(w.Append(nil))
 		if err != nil || got != w {
@@ -41,7 +41,7 @@ func TestMalformedWordsAreRejected(t *testing.T) {
 		"cut":               whole[:len(whole)-1],
 		"a control byte":    append(whole, '\n'),
 		"a long reason":     append(whole, strings.Repeat("x", maxReasonBytes+1)...),
-		"too large numbers": append([]byte{1, 1}, strings.Repeat("\xff\xff\xff\xff\xff\xff\xff\x7f", 7)...),
+		"too large numbers": append([]byte{1, 1}, strings.Repeat("\xff\xff\xff\xff\xff\xff\xff\x7f", 8)...),
 	} {
 		if w, err := ParseWord(b); err == nil {
 			t.Errorf("%s: %+v", name, w)
