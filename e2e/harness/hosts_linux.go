@@ -63,6 +63,9 @@ func (h *Hosts) host(ip string) *lan.Host {
 // At is the host of a node.
 func (h *Hosts) At(n *Node) *lan.Host { return h.places[n.IP] }
 
+// HostOf is the host of an address.
+func (h *Hosts) HostOf(addr netip.Addr) *lan.Host { return h.places[addr.String()] }
+
 // BackendHost serves on a host of its own, as Cluster.Backend does.
 func (h *Hosts) BackendHost(last int, name string) string {
 	h.T.Helper()
@@ -79,6 +82,14 @@ func (h *Hosts) BackendHost(last int, name string) string {
 	go func() { _ = srv.Serve(l) }() // ends with Close below
 	h.T.Cleanup(func() { _ = srv.Close() })
 	return l.Addr().String()
+}
+
+// CheckedStreamHosts is Cluster.CheckedStream with a host of its own for each server.
+func (h *Hosts) CheckedStreamHosts(network string, hosts ...int) *Checked {
+	h.T.Helper()
+	return h.checkedStream(network, func(last int, listen func() error) error {
+		return h.host(fmt.Sprintf("%s.%d", h.Net, last)).Inside(listen)
+	}, hosts)
 }
 
 // Long reports whether the full run is wanted; without, a test takes seconds.

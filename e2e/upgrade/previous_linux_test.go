@@ -66,7 +66,8 @@ func buildPrevious(t *testing.T) string {
 	return binary
 }
 
-// mixed is a cluster that shares everything. The previous release does not know what SYNC, STRICT, STATE and WAIT are for.
+// mixed is a cluster that shares everything. The previous release does not know what SYNC, STRICT, STATE, WAIT and TURNS
+// are for.
 const mixed = `http {
 	keyval_zone zone=one:1m state={{.Dir}}/one.keyval sync;
 	keyval $arg_text $text zone=one;
@@ -77,9 +78,11 @@ const mixed = `http {
 		server ONE; server TWO;
 		sticky learn zone=sessions:1m create=$upstream_cookie_session lookup=$cookie_session syncWAIT;
 	}
+	upstream backend { zone backend 256k; server {{.Net}}.103:9100; server {{.Net}}.104:9100; }
 	server {
 		listen {{.IP}}:8080; server_name all;
 		location / { proxy_pass http://app; }
+		location /checked { proxy_pass http://backend; proxy_bind {{.IP}}; health_check interval=1s uri=/healthTURNS; }
 		location = /text { return 200 "<$text>"; }
 		location = /limited { limit_req zone=req burst=29 nodelay; limit_req_status 429; error_page 404 = @ok; }
 		location @ok { return 200 ok; }
@@ -98,10 +101,11 @@ func TestTogetherWithThePreviousRelease(t *testing.T) {
 	cl := harness.NewCluster(t, 3)
 	text := strings.NewReplacer("ONE", cl.Backend(101, "one"), "TWO", cl.Backend(102, "two")).Replace(mixed)
 	now := strings.NewReplacer("SYNC", " sync", "STRICT", " strict", "STATE", "zone_sync_strict_state strict.state;",
-		"WAIT", "=5s").Replace(text)
+		"WAIT", "=5s", "TURNS", " sync").Replace(text)
+	checked := cl.CheckedHTTP(103, 104)
 	cl.ConfigureAll(now)
 	first, second, old := cl.Nodes[0], cl.Nodes[1], cl.Nodes[2]
-	old.Configure(strings.NewReplacer("SYNC", "", "STRICT", "", "STATE", "", "WAIT", "").Replace(text))
+	old.Configure(strings.NewReplacer("SYNC", "", "STRICT", "", "STATE", "", "WAIT", "", "TURNS", "").Replace(text))
 	old.Program = program
 	for _, n := range cl.Nodes {
 		n.Excused = "is shared on" // an error after a minute, which this test may take on a slow machine
@@ -114,6 +118,7 @@ func TestTogetherWithThePreviousRelease(t *testing.T) {
 	for _, n := range cl.Nodes[:2] {
 		namesWhatIsNotShared(n)
 	}
+	turnsOfThisRelease(cl, checked)
 	held := []interface{ Close() error }{first.HoldRequest(), second.HoldRequest(), old.HoldRequest()}
 	for _, n := range cl.Nodes[:2] { // the two count together
 		n.CountsConnections("http", "requests", 2, 1)
@@ -142,6 +147,7 @@ func TestTogetherWithThePreviousRelease(t *testing.T) {
 		})
 		n.Decides(3)
 	}
+	checked.TakeTurns(cl.Nodes...)
 	first.Wants(201, "", "POST", harness.SetOne+"?ack=all&timeout=30s", `{"later":"x"}`)
 	for _, n := range cl.Nodes {
 		n.Wants(200, "<x>", "GET", "/text?text=later", "")
@@ -222,10 +228,29 @@ func additiveLimit(cl *harness.Cluster) {
 	}
 }
 
+// turnsOfThisRelease: two nodes take turns with health checks, and the previous release checks all servers itself. All
+// see when one fails.
+func turnsOfThisRelease(cl *harness.Cluster, checked *harness.Checked) {
+	now, old := cl.Nodes[:2], cl.Nodes[2:]
+	checked.TakeTurns(now...)
+	for server, counts := range checked.CountedOf(3, old) {
+		if counts[now[0].IP]+counts[now[1].IP] == 0 {
+			cl.T.Errorf("this release leaves the checks of %s to the previous one: %v", server, counts)
+		}
+	}
+	server := checked.Servers()[0]
+	checked.Ill(server, true)
+	checked.Verdict(now, server, "unhealthy")
+	checked.State(old[0], server, "unhealthy")
+	checked.Ill(server, false)
+	checked.Verdict(now, server, "healthy")
+	checked.State(old[0], server, "up")
+}
+
 // namesWhatIsNotShared: the log and the API of a node name the zones that it does not share with the previous release.
 func namesWhatIsNotShared(n *harness.Node) {
 	n.T.Helper()
-	for _, zone := range []string{"app", "requests"} {
+	for _, zone := range []string{"app", "requests", "backend health"} {
 		n.NamesUnshared(zone)
 	}
 	if v, err := n.View(); err != nil || v.Agree {
