@@ -145,7 +145,12 @@ type SeenHealth struct {
 	Verdict string `json:"verdict"`
 	Role    string `json:"role"`
 	By      string `json:"by"`
-	Nodes   []struct {
+	Check   string `json:"check"`
+	Differs []struct {
+		At    string `json:"at"`
+		Terms string `json:"terms"`
+	} `json:"differs"`
+	Nodes []struct {
 		Node    string `json:"node"`
 		Self    bool   `json:"self"`
 		Verdict string `json:"verdict"`
@@ -258,6 +263,32 @@ func (c *Checked) State(n *Node, server, want string) {
 			}
 		}
 		return fmt.Errorf("%s shows %s, want %s %s", n.Name, r.Body, server, want)
+	})
+}
+
+// Differs waits until the API and the log of a node name a check of another node that differs, by the place where it is
+// and by how it differs.
+func (c *Checked) Differs(n *Node, at, terms string) {
+	c.cl.T.Helper()
+	testkit.Eventually(c.cl.T, Patience, func() error {
+		all, err := c.SeenBy(n)
+		for _, s := range all {
+			for _, d := range s.Differs {
+				if strings.HasPrefix(d.At, at) && strings.Contains(d.Terms, terms) && strings.HasPrefix(s.Check, n.Dir) {
+					return nil
+				}
+			}
+		}
+		return errors.Join(err, fmt.Errorf("%s shows %+v, want %s: %s", n.Name, all, at, terms))
+	})
+	testkit.Eventually(c.cl.T, Patience, func() error {
+		for line := range strings.Lines(n.Log()) {
+			if strings.Contains(line, " is not that of node ") && strings.Contains(line, " in "+at) && strings.Contains(line, terms) &&
+				strings.Contains(line, "configure the same check on both nodes") {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s has not logged that the check at %s differs:\n%s", n.Name, at, n.Log())
 	})
 }
 

@@ -109,3 +109,40 @@ func TestANodeWithoutThePathBelievesItself(t *testing.T) {
 	c.Verdict(cl.Nodes, server, "healthy")
 	c.Settled(cl.Nodes...)
 }
+
+// TestNodesWithAnotherCheckAreNamed: a node whose check differs checks the servers itself, and the others take turns. The
+// log and the API of all name it, and what differs.
+func TestNodesWithAnotherCheckAreNamed(t *testing.T) {
+	for name, test := range map[string]struct{ usual, other, terms string }{
+		"uri":      {"uri=/health", "uri=/health?deep=1", "uri is /health on this node and /health?deep=1 there"},
+		"interval": {"interval=1s", "interval=500ms", "interval is 1s on this node and 500ms there"},
+		"match":    {"sync", "sync match=fine", "match is not set on this node and { status 200; } there"},
+		"port":     {"sync", "sync port=9100", "port is not set on this node and 9100 there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cl := harness.NewCluster(t, 3)
+			c := cl.CheckedHTTP(101, 102)
+			text := strings.Replace(sharedChecks, "http {", "http { match fine { status 200; }", 1)
+			for _, unused := range []string{"103", "104"} {
+				text = strings.Replace(text, "server {{.Net}}."+unused+":9100 fail_timeout=1s;", "", 1)
+			}
+			cl.ConfigureAll(text)
+			now, odd := cl.Nodes[:2], cl.Nodes[2]
+			odd.Configure(strings.Replace(text, test.usual, test.other, 1))
+			for _, n := range cl.Nodes {
+				n.Start()
+			}
+			cl.Joined(3)
+			c.TakeTurns(now...)
+			for server, counts := range c.CountedOf(3, cl.Nodes[2:]) {
+				if counts[now[0].IP]+counts[now[1].IP] == 0 {
+					t.Errorf("only the node with another check checks %s: %v", server, counts)
+				}
+			}
+			for _, n := range now {
+				c.Differs(n, odd.Dir+"/nginx.conf:", test.terms)
+			}
+			c.Differs(odd, now[0].Dir+"/nginx.conf:", "there")
+		})
+	}
+}
