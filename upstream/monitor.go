@@ -128,11 +128,27 @@ func (s *Stats) CountContradicted() { s.contradicted.Add(1) }
 // CountCheck counts one health check.
 func (s *Stats) CountCheck(passed bool) {
 	s.checks.Add(1)
-	s.lastPassed.Store(passed)
+	s.NoteCheck(passed)
 	if !passed {
 		s.failedChecks.Add(1)
 	}
 }
+
+// NoteCheck notes how the last health check ended, whoever made it.
+func (s *Stats) NoteCheck(passed bool) {
+	if passed {
+		s.last.Store(outcomePassed)
+	} else {
+		s.last.Store(outcomeFailed)
+	}
+}
+
+// The outcomes of a health check.
+const (
+	outcomeNone int32 = iota
+	outcomePassed
+	outcomeFailed
+)
 
 func (s *Stats) healthChecks() Checks {
 	c := Checks{Checks: s.checks.Load(), Fails: s.failedChecks.Load(), Unhealthy: s.unhealthy.Load()}
@@ -140,8 +156,8 @@ func (s *Stats) healthChecks() Checks {
 		taken, contradicted := s.takenVerdicts.Load(), s.contradicted.Load()
 		c.Taken, c.Contradicted = &taken, &contradicted
 	}
-	if c.Checks > 0 {
-		passed := s.lastPassed.Load()
+	if last := s.last.Load(); last != outcomeNone {
+		passed := last == outcomePassed
 		c.LastPassed = &passed
 	}
 	return c

@@ -19,7 +19,7 @@ type Stats struct {
 	traffic stripes.Stripes[traffic]
 
 	checks, failedChecks, unhealthy atomic.Uint64 // of health checks; unhealthy is how often the server became so
-	lastPassed                      atomic.Bool   // if checks is not 0
+	last                            atomic.Int32  // the outcome of the last one
 	takenVerdicts, contradicted     atomic.Uint64 // of other nodes
 	isShared                        atomic.Bool   // the nodes take turns
 
@@ -138,6 +138,7 @@ func (s *Stats) reset() {
 	for _, c := range []*atomic.Uint64{&s.checks, &s.failedChecks, &s.unhealthy, &s.takenVerdicts, &s.contradicted} {
 		c.Store(0)
 	}
+	s.last.Store(outcomeNone)
 	s.requests, s.fails, s.unavail, s.downMS = 0, 0, 0, 0
 	for _, m := range []*meter{&s.connect, &s.header, &s.response} {
 		m.microseconds.Store(0)

@@ -93,7 +93,7 @@ type Checks struct {
 	// nodes take turns.
 	Taken        *uint64 `json:"taken,omitempty"`
 	Contradicted *uint64 `json:"contradicted,omitempty"`
-	// LastPassed is nil before the first check.
+	// LastPassed is nil before the first check. Where the nodes take turns, it is that of any node.
 	LastPassed *bool `json:"last_passed,omitempty"`
 }
 

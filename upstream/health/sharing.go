@@ -166,7 +166,11 @@ func (c *Checks) runShared(ctx context.Context, o *one) (pause time.Duration, ag
 	t.mu.Lock()
 	step := t.turn.Look(v)
 	current := t.turn.Current()
+	passed, isTold := t.turn.LastPassed()
 	t.mu.Unlock()
+	if isTold {
+		o.Server.Stats.NoteCheck(passed)
+	}
 	if step.Contradicted {
 		o.Server.Stats.CountContradicted()
 		c.tellDoubt(o, &v, step.From)

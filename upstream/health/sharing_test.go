@@ -185,6 +185,9 @@ func TestNodesTakeTurns(t *testing.T) {
 			t.Errorf("the prober shows %+v", s)
 		}
 		checks := c.list[other].peers()[0].Checks
+		if *checks.LastPassed {
+			t.Error("a follower shows that the last check has passed")
+		}
 		if *checks.Taken != 1 || *checks.Contradicted != 0 || checks.Unhealthy != 1 {
 			t.Errorf("a follower counts %+v", checks)
 		}
@@ -193,6 +196,9 @@ func TestNodesTakeTurns(t *testing.T) {
 		}
 		c.pass(time.Second + 50*time.Millisecond)
 		c.expect("up", "up", "up")
+		if checks := c.list[other].peers()[0].Checks; !*checks.LastPassed {
+			t.Error("a follower shows that the last check has failed")
+		}
 	})
 }
 

@@ -343,6 +343,12 @@ func (t *Turn) Follows() (from zone.Origin, ok bool) {
 	return t.told.From, !t.leads && !t.doubts && t.told.Word.Verdict != Unknown
 }
 
+// LastPassed is whether the prober's last probe has passed; known is false unless this node follows one.
+func (t *Turn) LastPassed() (passed, known bool) {
+	_, known = t.Follows()
+	return t.told.Word.Fails == 0, known
+}
+
 // Word is what to tell the others, after a probe or for Step.Tell. pauseMS is the time until the next probe, 0 if there
 // may be none; wallMS is the time in the cluster.
 func (t *Turn) Word(pauseMS, wallMS int64, reason string, nowMS int64) Word {
