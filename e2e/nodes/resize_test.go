@@ -245,7 +245,11 @@ func reloadUnderLoad(t *testing.T, withState bool) {
 
 // holds returns which acknowledged writes a node lacks, and which deleted pairs it has.
 func holds(n *harness.Node, present, gone map[string]bool) error {
-	pairs, err := n.Pairs("one")
+	return holdsIn(n, "one", present, gone)
+}
+
+func holdsIn(n *harness.Node, zone string, present, gone map[string]bool) error {
+	pairs, err := n.Pairs(zone)
 	if err != nil {
 		return err
 	}
