@@ -274,17 +274,19 @@ func (c *Checked) Differs(n *Node, at, terms string) {
 		all, err := c.SeenBy(n)
 		for _, s := range all {
 			for _, d := range s.Differs {
-				if strings.HasPrefix(d.At, at) && strings.Contains(d.Terms, terms) && strings.HasPrefix(s.Check, n.Dir) {
+				isIt := strings.HasPrefix(d.At, at) && strings.Contains(d.Terms, terms)
+				if isIt && strings.HasPrefix(s.Check, n.Dir) {
 					return nil
 				}
 			}
 		}
 		return errors.Join(err, fmt.Errorf("%s shows %+v, want %s: %s", n.Name, all, at, terms))
 	})
+	parts := []string{" is not that of node ", " in " + at, terms, "configure the same check on both nodes"}
 	testkit.Eventually(c.cl.T, Patience, func() error {
 		for line := range strings.Lines(n.Log()) {
-			if strings.Contains(line, " is not that of node ") && strings.Contains(line, " in "+at) && strings.Contains(line, terms) &&
-				strings.Contains(line, "configure the same check on both nodes") {
+			lacks := func(part string) bool { return !strings.Contains(line, part) }
+			if !slices.ContainsFunc(parts, lacks) {
 				return nil
 			}
 		}
