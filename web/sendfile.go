@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"io"
 	"os"
 
@@ -19,9 +20,12 @@ type fileSender interface {
 	sendFile(r *Request, file *os.File, from, n int64) error
 }
 
+// ErrTruncated means that a file has become shorter while it was sent.
+var ErrTruncated = errors.New("the file was truncated while sending")
+
 // SendFile sends a part of a file, as the end of the body if that has a length. The kernel copies it if nothing else
 // needs to see the bytes: no filter, no TLS, no rate limit. A file that has become shorter ends the connection, because
-// the length was promised.
+// the length was promised: ErrTruncated, which is logged.
 func (r *Request) SendFile(file *os.File, from, n int64) error {
 	if err := r.SendHead(); err != nil || r.failure != nil {
 		return r.failure
@@ -96,10 +100,12 @@ func (r *Request) sendPart(sender fileSender, file *os.File, from, n int64) erro
 func (r *Request) fileFailed(file *os.File, err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		r.Logf(logs.Alert, "file \"%s\" was truncated while sending", file.Name())
+		err = ErrTruncated
 	} else {
 		r.Logf(logs.Alert, "%v", errno.Call("pread", file.Name(), err))
 	}
-	return r.note(err)
+	r.note(ErrBroken) // the reason is logged
+	return err
 }
 
 func (w *h1Wire) canSendFile(r *Request) bool { return !w.chunked && r.Conn.out.CanSendFile() }

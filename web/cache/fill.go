@@ -8,8 +8,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"starling/lib/clock"
 	"starling/logs"
 	"starling/nginx/errno"
@@ -195,13 +193,14 @@ func (f *Fill) Commit(now clock.Reading) bool {
 		f.failed(errno.Call("close", f.temp, err))
 		return false
 	}
-	if err := os.Rename(f.temp, t.c.fileOf(t.key)); err != nil {
+	path := t.c.fileOf(t.key)
+	if err := os.Rename(f.temp, path); err != nil {
 		f.failed(errno.Call("rename", f.temp, err))
 		return false
 	}
 	f.temp = ""
 	raise(&t.c.purges.newest, f.CreatedMS)
-	f.settle(blocks(int64(f.headBytes)+f.bytes), now)
+	f.settle(blocks(int64(f.headBytes)+f.bytes), stampAt(path), now)
 	f.Abort() // which frees the memory
 	return true
 }
@@ -248,7 +247,7 @@ func (f *Fill) close() error {
 }
 
 // settle enters the new file in the index.
-func (f *Fill) settle(bytes int64, now clock.Reading) {
+func (f *Fill) settle(bytes int64, written stamp, now clock.Reading) {
 	t, c := f.t, f.t.c
 	c.mu.Lock()
 	e := t.e
@@ -257,7 +256,7 @@ func (f *Fill) settle(bytes int64, now clock.Reading) {
 		closed = c.opened.forget(e)
 	}
 	c.bytes += bytes - e.bytes
-	e.exists, e.trusted, e.failed, e.bytes = true, true, 0, bytes
+	e.exists, e.stamp, e.failed, e.bytes = true, written, 0, bytes
 	e.expireS = wallSeconds(now) + int64(c.settings.Inactive/time.Second)
 	e.version++
 	e.settle()
@@ -301,45 +300,3 @@ func (f *Fill) Abort() {
 
 // Stored is the number of bytes of the body that were given to Write.
 func (f *Fill) Stored() int64 { return f.bytes }
-
-// Refresh stores a new freshness of the response that the ticket has, after the server has confirmed it.
-func (t *Ticket) Refresh(fresh Freshness, now clock.Reading) {
-	c, o := t.c, t.Object
-	if o == nil || t.e == nil {
-		return
-	}
-	if err := o.rewrite(fresh, wallSeconds(now)); err != nil && c.full.due(now.MonoMS) {
-		c.logf(logs.Crit, "%v; the response will be asked for again", errno.Call("pwrite", o.path, err))
-	}
-	c.mu.Lock()
-	var closed *Object
-	if t.e.object != nil && t.e.version == t.version {
-		closed = c.opened.forget(t.e)
-		t.e.version++
-		t.version = t.e.version
-	}
-	c.mu.Unlock()
-	if closed != nil {
-		closed.release()
-	}
-}
-
-// rewrite changes the freshness in the file, unless another response has taken its place.
-func (o *Object) rewrite(fresh Freshness, nowS int64) error {
-	m := o.Meta
-	m.Freshness, m.DateS = fresh, nowS
-	var block [freshnessBytes + 4]byte
-	m.putFreshness(block[:])
-	file, err := os.OpenFile(o.path, os.O_RDWR|unix.O_NOFOLLOW, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var start [freshnessAt]byte
-	if _, err = file.ReadAt(start[:], 0); err == nil && headSum(start[:]) == o.headSum {
-		_, err = file.WriteAt(block[:], freshnessAt)
-	}
-	return errors.Join(err, file.Close())
-}

@@ -116,6 +116,8 @@ var (
 	errForeign  = errors.New("is not a cache file of this version")
 	errShort    = errors.New("is too short")
 	errDamaged  = errors.New("has a wrong checksum")
+	errChanged  = errors.New("was changed by another program")
+	errMisnamed = errors.New("has the response of another key")
 	errTornTime = errors.New("has a wrong checksum of its freshness")
 )
 

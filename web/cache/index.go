@@ -15,6 +15,7 @@ type entry struct {
 	object       *Object       // open, if it is kept so
 	wait         chan struct{} // closed when updating ends; nil if nobody waits
 	bytes        int64         // of the file, in blocks
+	stamp        stamp         // of the file when this process wrote or checked it, 0 if it has not
 	lockUntilMS  int64         // an update that began is given up then
 	expireS      int64         // it is removed then, if nobody asks for it meanwhile
 	failedUntilS int64
@@ -22,8 +23,8 @@ type entry struct {
 	uses         uint16 // requests for it, up to the largest number
 	failed       uint16 // the status that answers instead of a response, until failedUntilS; 0: none
 	version      uint32 // changes with the file
+	rewrites     int16  // of the file's freshness that are being made
 	exists       bool   // there is a file
-	trusted      bool   // which this process has written or checked
 	updating     bool   // a request is fetching a new one
 }
 

@@ -29,6 +29,8 @@ type Object struct {
 	used        bool   // since it was last considered for closing
 	path        string
 	blocksBytes int64
+	stamp       stamp        // of the file when it was opened
+	seenMS      atomic.Int64 // when its file was last seen to be the same
 }
 
 // BodyBytes is the length of the body.
@@ -63,21 +65,24 @@ type wrongFile struct{ why error }
 
 func (w *wrongFile) Error() string { return w.why.Error() }
 
-// open opens a file of the cache. check means that an earlier process has written it.
-func open(path string, check bool) (*Object, error) {
+// open opens a file of the cache. known is its stamp when this process wrote or checked it, 0 if it has not.
+func open(path string, known stamp) (*Object, error) {
 	// Links are not followed: the cache has made none, and one could lead to a file that is not for clients.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, &wrongFile{errForeign}
+	}
 	if err != nil {
 		return nil, err
 	}
-	o, err := read(file, path, check)
+	o, err := read(file, path, known)
 	if err != nil || o.File == nil {
 		file.Close() // it was only read
 	}
 	return o, err
 }
 
-func read(file *os.File, path string, check bool) (*Object, error) {
+func read(file *os.File, path string, known stamp) (*Object, error) {
 	var stat unix.Stat_t
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -93,7 +98,7 @@ func read(file *os.File, path string, check bool) (*Object, error) {
 	case stat.Mode&unix.S_IFMT != unix.S_IFREG:
 		return nil, &wrongFile{errForeign}
 	}
-	o := &Object{path: path, blocksBytes: blocks(stat.Size)}
+	o := &Object{path: path, blocksBytes: blocks(stat.Size), stamp: stampOf(&stat)}
 	start := make([]byte, min(firstReadBytes, stat.Size))
 	if err := readFull(file, start, 0); err != nil {
 		return nil, err
@@ -115,7 +120,7 @@ func read(file *os.File, path string, check bool) (*Object, error) {
 	if err := o.decodeFrom(file, start, n, stat.Size); err != nil {
 		return nil, err
 	}
-	return o, o.takeBody(file, start, check)
+	return o, o.takeBody(file, start, known)
 }
 
 // decodeFrom decodes the head; one whose freshness is being rewritten at this moment is read again.
@@ -134,8 +139,10 @@ func (o *Object) decodeFrom(file *os.File, start []byte, n int, size int64) erro
 	return nil
 }
 
-// takeBody reads a small body, checks one that an earlier process has written, and keeps the file of a large one.
-func (o *Object) takeBody(file *os.File, start []byte, check bool) error {
+// takeBody reads a small body, and keeps the file of a large one. It checks the body of a file that an earlier process
+// has written, or that was changed since this one did.
+func (o *Object) takeBody(file *os.File, start []byte, known stamp) error {
+	check := known != o.stamp && known != asItIs
 	o.cost = objectBytes + int64(len(start))
 	if o.bodyBytes <= smallBytes {
 		o.Body = start[o.BodyAt:]
@@ -154,8 +161,14 @@ func (o *Object) takeBody(file *os.File, start []byte, check bool) error {
 		return nil
 	}
 	o.File = file
-	if !check || o.bodyBytes > checkedBytes {
+	switch {
+	case !check:
 		return nil
+	case o.bodyBytes <= checkedBytes:
+	case known == 0:
+		return nil
+	default:
+		return &wrongFile{errChanged}
 	}
 	sum := crc32.New(castagnoli)
 	if _, err := io.Copy(sum, io.NewSectionReader(file, o.BodyAt, o.bodyBytes)); err != nil {

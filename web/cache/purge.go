@@ -233,7 +233,7 @@ func (c *Cache) sweepOne(key Key) {
 	e.refs++
 	t.e, t.version = e, e.version
 	c.mu.Unlock()
-	o, err := open(c.fileOf(key), false)
+	o, err := open(c.fileOf(key), asItIs)
 	if err == nil {
 		o.refs.Store(1)
 		t.Object = o

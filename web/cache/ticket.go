@@ -163,11 +163,18 @@ const maxUses = 1<<16 - 1
 // load opens the file unless the ticket has the object already. It reports whether there is a usable one.
 func (t *Ticket) load(now clock.Reading) bool {
 	c := t.c
+	if t.Object != nil && !t.Object.unchanged(now) {
+		t.reopen()
+	}
 	if t.Object == nil && !t.openFile(now) {
 		return false
 	}
 	o := t.Object
-	if !o.hasKey(t.Key) || t.secondary && o.variant != t.key {
+	switch {
+	case t.secondary && o.variant != t.key, !o.hasKey(t.Key) && md5.Sum(o.Key) != t.main: //nolint:gosec // as in Begin
+		t.reject(errMisnamed)
+		return false
+	case !o.hasKey(t.Key): // another key with the same sum, which has as much right to the file
 		t.forget()
 		return false
 	}
@@ -181,17 +188,13 @@ func (t *Ticket) load(now clock.Reading) bool {
 // openFile opens the file and lets the entry keep it open.
 func (t *Ticket) openFile(now clock.Reading) bool {
 	c := t.c
-	c.mu.Lock()
-	trusted := t.e.trusted
-	c.mu.Unlock()
 	path := c.fileOf(t.key)
-	o, err := open(path, !trusted)
+	o, err := t.openKnown(path)
 	var wrong *wrongFile
 	switch {
 	case err == nil:
 	case errors.As(err, &wrong):
-		c.logf(logs.Crit, "cache file \"%s\" %v; it is removed", path, err)
-		t.remove(path)
+		t.reject(err)
 		return false
 	case errors.Is(err, fs.ErrNotExist):
 		t.remove("")
@@ -203,15 +206,16 @@ func (t *Ticket) openFile(now clock.Reading) bool {
 		return false
 	}
 	o.refs.Store(1)
+	o.seenMS.Store(now.MonoMS)
 	t.Object = o
 	c.mu.Lock()
 	var closed []*Object
 	if e := t.e; e.version == t.version {
-		if !e.exists {
-			e.exists, e.bytes = true, o.blocksBytes
-			c.bytes += o.blocksBytes
+		c.bytes += o.blocksBytes - e.bytes // which are 0 without a file
+		e.exists, e.bytes, e.stamp = true, o.blocksBytes, o.stamp
+		if e.rewrites > 0 {
+			e.stamp = 0
 		}
-		e.trusted = true
 		closed = c.opened.keep(e, o, c.settings.KeyBytes)
 	}
 	c.mu.Unlock()
@@ -220,6 +224,54 @@ func (t *Ticket) openFile(now clock.Reading) bool {
 	}
 	return true
 }
+
+// openKnown opens the file, and checks it unless it is as this process left it.
+func (t *Ticket) openKnown(path string) (*Object, error) {
+	for {
+		known := t.knownStamp()
+		o, err := open(path, known)
+		var wrong *wrongFile
+		if !errors.As(err, &wrong) || wrong.why != errChanged || t.knownStamp() == known {
+			return o, err
+		}
+	}
+}
+
+// knownStamp is the stamp of the file as this process left it, 0 if it did not or is changing it now.
+func (t *Ticket) knownStamp() stamp {
+	t.c.mu.Lock()
+	defer t.c.mu.Unlock()
+	if t.e.rewrites > 0 {
+		return 0
+	}
+	return t.e.stamp
+}
+
+// reopen drops an object whose file is not the same any more, for this request and for the next ones.
+func (t *Ticket) reopen() {
+	c, e := t.c, t.e
+	var closed *Object
+	c.mu.Lock()
+	if e.object == t.Object {
+		closed = c.opened.forget(e)
+	}
+	c.mu.Unlock()
+	if closed != nil {
+		closed.release()
+	}
+	t.forget()
+}
+
+// reject removes a file that is not what its name says.
+func (t *Ticket) reject(why error) {
+	path := t.c.fileOf(t.key)
+	t.c.logf(logs.Crit, "cache file \"%s\" %v; it is removed", path, why)
+	t.remove(path)
+}
+
+// CutShort ends the use of an object whose file has become shorter while it was sent, and removes the file. The caller
+// has logged it.
+func (t *Ticket) CutShort() { t.remove(t.c.fileOf(t.key)) }
 
 // forget drops the object without touching the file.
 func (t *Ticket) forget() {
@@ -247,7 +299,7 @@ func (t *Ticket) remove(path string) {
 	if e.exists {
 		path = c.fileOf(e.key)
 		c.bytes -= e.bytes
-		e.exists, e.bytes = false, 0
+		e.exists, e.bytes, e.stamp = false, 0, 0
 	}
 	e.version++
 	t.version = e.version

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -46,7 +47,10 @@ func (x *Exchange) sendStored() {
 			return
 		}
 		if o.File != nil {
-			if r.SendFile(o.File, o.BodyAt+first, length) != nil {
+			if err := r.SendFile(o.File, o.BodyAt+first, length); err != nil {
+				if errors.Is(err, web.ErrTruncated) {
+					x.ticket.CutShort()
+				}
 				return
 			}
 		} else if _, err := r.Write(o.Body[first : first+length]); err != nil {
