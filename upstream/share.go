@@ -27,6 +27,11 @@ type Edit struct {
 	// Stamp orders the edits of a server, Node and Host say where this one was made. The cluster sets them.
 	Stamp      stamp.Stamp
 	Node, Host string
+	// Did is what the last change did, and Last what it set, if it changed parameters. Earlier are the changes before
+	// it, the newest first, at most MaxEarlier.
+	Did     string
+	Last    Change
+	Earlier []Made
 }
 
 // Cluster has the edits of a group. Its methods are called under locks of the group.
@@ -270,7 +275,9 @@ func (c *Change) Parameters() (list []Parameter) {
 // addShared is AddNew for a shared group; under the lock of changes.
 func (g *Group) addShared(settings Settings, now clock.Reading) (*Server, error) {
 	key := settings.Key()
-	if err := g.write(&Edit{Key: key, Added: true, Settings: settings, Change: settings.Whole()}, now); err != nil {
+	before, _ := g.sharing.cluster.Read(key, now)
+	e := &Edit{Key: key, Added: true, Settings: settings, Change: settings.Whole()}
+	if err := g.write(e.after(before, DidAdd, Change{}), now); err != nil {
 		return nil, err
 	}
 	return g.withKey(key)
@@ -282,11 +289,12 @@ func (g *Group) changeShared(s *Server, c Change, now clock.Reading) (*Server, e
 	if s.parent != nil {
 		e.Template = s.parent.settings.Key()
 	}
-	if before, _ := g.sharing.cluster.Read(e.Key, now); before != nil && !before.Removed {
+	before, _ := g.sharing.cluster.Read(e.Key, now)
+	if before != nil && !before.Removed {
 		e.Added, e.Settings, e.Change = before.Added, before.Settings, before.Change
 	}
 	e.Change = e.Change.With(c)
-	if err := g.write(e, now); err != nil {
+	if err := g.write(e.after(before, DidChange, c), now); err != nil {
 		return nil, err
 	}
 	for _, outdated := range g.outdatedBy(s, Change{}.With(c)) {
@@ -305,7 +313,7 @@ func (g *Group) outdatedBy(template *Server, c Change) (edits []*Edit) {
 		if found.edit != nil && found.edit.Change.without(c) != found.edit.Change {
 			e := *found.edit
 			e.Change = e.Change.without(c)
-			edits = append(edits, &e)
+			edits = append(edits, e.after(found.edit, DidChange, Change{}))
 		}
 	}
 	return edits
@@ -314,7 +322,9 @@ func (g *Group) outdatedBy(template *Server, c Change) (edits []*Edit) {
 // removeShared is Remove for a shared group; under the lock of changes.
 func (g *Group) removeShared(s *Server, now clock.Reading) error {
 	key := s.key()
-	return g.write(&Edit{Key: key, Removed: true, Brief: len(g.sharing.ownWith(key)) == 0}, now)
+	before, _ := g.sharing.cluster.Read(key, now)
+	e := &Edit{Key: key, Removed: true, Brief: len(g.sharing.ownWith(key)) == 0}
+	return g.write(e.after(before, DidRemove, Change{}), now)
 }
 
 // withKey finds a server that DNS did not find.
@@ -330,26 +340,6 @@ func (g *Group) withKey(key string) (found *Server, err error) {
 		return nil, &EditError{ServerNotFound, "server \"" + key + "\" was removed on another node meanwhile"}
 	}
 	return found, nil
-}
-
-// Changed says which change through the API a server has had last, on any node of the cluster.
-type Changed struct {
-	At    string   `json:"at"`
-	Node  string   `json:"node"`
-	Host  string   `json:"host"`
-	Added bool     `json:"added,omitempty"`
-	Set   []string `json:"set"` // the parameters that count instead of those of the configuration
-}
-
-func (e *Edit) changed() *Changed {
-	if e == nil {
-		return nil
-	}
-	c := &Changed{At: e.At(), Node: e.Node, Host: e.Host, Added: e.Added, Set: []string{}}
-	for _, p := range e.Change.Parameters() {
-		c.Set = append(c.Set, p.Name)
-	}
-	return c
 }
 
 // At is the time of an edit as the API writes it.

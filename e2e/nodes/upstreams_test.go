@@ -179,6 +179,81 @@ func TestServersChangeOnAllNodes(t *testing.T) {
 	}
 }
 
+// TestWhoChangedAServer: each node says what each of the last changes did, who made it and when.
+func TestWhoChangedAServer(t *testing.T) {
+	cl := harness.NewCluster(t, 2)
+	cl.Start(withServers)
+	cl.Joined(2)
+	a, b := cl.Nodes[0], cl.Nodes[1]
+	const path = "/api/9/http/upstreams/backend/servers"
+	added := cl.Net + ".109:9100"
+	do := func(n *harness.Node, method, body string) {
+		t.Helper()
+		allShow(t, cl.Nodes, "stream/tcp", "101, 102")
+		list, err := servers(n, "http/backend")
+		i := slices.IndexFunc(list, func(s server) bool { return s.Server == added })
+		if err != nil || i < 0 {
+			t.Fatalf("%s shows %+v, %v", n.Name, list, err)
+		}
+		n.Wants(200, "*", method, fmt.Sprint(path, "/", list[i].ID), body)
+	}
+	a.Wants(201, "*", "POST", path, `{"server":"`+added+`"}`)
+	allShow(t, cl.Nodes, "http/backend", "101, 102, 109")
+	do(b, "PATCH", `{"drain":true}`)
+	allShow(t, cl.Nodes, "http/backend", "101, 102, 109 drain")
+	do(a, "PATCH", `{"weight":5}`)
+	allShow(t, cl.Nodes, "http/backend", "101, 102, 109 weight=5 drain")
+	do(b, "DELETE", "")
+	allShow(t, cl.Nodes, "http/backend", "101, 102")
+	a.Wants(201, "*", "POST", path, `{"server":"`+added+`","weight":9}`)
+	allShow(t, cl.Nodes, "http/backend", "101, 102, 109 weight=9")
+	do(b, "PATCH", `{"down":true}`)
+	allShow(t, cl.Nodes, "http/backend", "101, 102, 109 weight=9 down")
+
+	var first []madeBy
+	for _, n := range cl.Nodes {
+		list := shownChanges(n)
+		if first == nil {
+			first = list
+		}
+		if !slices.EqualFunc(list, first, func(a, b madeBy) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) {
+			t.Errorf("%s says %+v, another node %+v", n.Name, list, first)
+		}
+	}
+	var got []string
+	for i, m := range first {
+		if i > 0 && (m.At > first[i-1].At || m.Node == first[i-1].Node) { // the two nodes have taken turns
+			t.Errorf("%+v was before %+v", m, first[i-1])
+		}
+		got = append(got, fmt.Sprint(m.Did, m.Set))
+	}
+	if text, want := strings.Join(got, " "), "changedmap[down:true] addedmap[] removedmap[] changedmap[weight:5] changedmap[drain:true]"; text != want {
+		t.Errorf("the API says %q, want %q", text, want)
+	}
+}
+
+type madeBy struct {
+	At, Node, Did string
+	Set           map[string]any
+}
+
+// shownChanges are those of the only server that was changed, the newest first.
+func shownChanges(n *harness.Node) []madeBy {
+	n.T.Helper()
+	var list []struct {
+		madeBy
+		Change  map[string]any
+		Earlier []madeBy
+	}
+	r := n.Must("GET", "/api/9/http/upstreams/backend/changes", "")
+	if err := json.Unmarshal([]byte(r.Body), &list); err != nil || len(list) != 1 {
+		n.T.Fatalf("%s: %s, %v", n.Name, r.Body, err)
+	}
+	last := list[0].madeBy
+	last.Set = list[0].Change
+	return append([]madeBy{last}, list[0].Earlier...)
+}
+
 // TestServersWhileANodeWasAway: it learns when it is back what was changed meanwhile, before its first client, with and
 // without a reload, and brings nothing back that was removed.
 func TestServersWhileANodeWasAway(t *testing.T) {

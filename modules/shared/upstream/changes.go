@@ -15,14 +15,19 @@ import (
 
 // madeChange is a change of a server as the API shows it, also one of a server that this node does not have.
 type madeChange struct {
-	Server   string          `json:"server"`
-	Template string          `json:"template,omitempty"`
-	Did      string          `json:"did"`
-	At       string          `json:"at"`
-	Node     string          `json:"node"`
-	Host     string          `json:"host"`
-	Set      json.RawMessage `json:"set,omitempty"`
-	LeftMS   int64           `json:"left_ms,omitempty"`
+	Server   string `json:"server"`
+	Template string `json:"template,omitempty"`
+	// Did and Change are what the last change did, and the parameters that it set.
+	Did    string         `json:"did"`
+	Change map[string]any `json:"change,omitempty"`
+	At     string         `json:"at"`
+	Node   string         `json:"node"`
+	Host   string         `json:"host"`
+	// Set has all that counts. Added means that the API added the server, Earlier are the changes before the last.
+	Set     json.RawMessage       `json:"set,omitempty"`
+	Added   bool                  `json:"added,omitempty"`
+	Earlier []servers.ShownChange `json:"earlier,omitempty"`
+	LeftMS  int64                 `json:"left_ms,omitempty"`
 }
 
 // changes are what the API has changed in one upstream on any node, if the cluster shares it. DELETE drops all of it:
@@ -69,13 +74,13 @@ func (m *member) pairs() []kinds.Pair {
 func (m *member) made() []madeChange {
 	list := []madeChange{}
 	for _, pair := range m.pairs() {
-		rec, _, _, err := m.read(pair.Key, pair.Value)
+		e, rec, err := m.edit(pair)
 		if err != nil {
 			continue // the check lets no such pair into the zone
 		}
-		at := servers.Edit{Stamp: pair.Stamp}
-		list = append(list, madeChange{Server: rec.Server, Template: rec.Template, Did: rec.Did, At: at.At(),
-			Node: rec.Node, Host: rec.Host, Set: rec.Set, LeftMS: pair.LeftMS})
+		list = append(list, madeChange{Server: rec.Server, Template: rec.Template, Did: e.Did, Change: e.Last.Members(),
+			At: e.At(), Node: rec.Node, Host: rec.Host, Set: rec.Set, Added: e.Added, Earlier: e.Before(),
+			LeftMS: pair.LeftMS})
 	}
 	return list
 }

@@ -24,14 +24,19 @@ type record struct {
 	Host     string `json:"host"`
 	// Set is absent if the server was removed.
 	Set json.RawMessage `json:"set,omitempty"`
+	// Last is what the last change did, with what it set, unless Did and Set say the same. Earlier are those before.
+	Last    *madeRecord  `json:"last,omitempty"`
+	Earlier []madeRecord `json:"earlier,omitempty"`
 }
 
-// The values of Did.
-const (
-	didAdd    = "added"
-	didChange = "changed"
-	didRemove = "removed"
-)
+// madeRecord is one change of the server, of those that the record remembers.
+type madeRecord struct {
+	AtMS int64           `json:"ms,omitempty"`
+	Node string          `json:"node,omitempty"`
+	Host string          `json:"host,omitempty"`
+	Did  string          `json:"did"`
+	Set  json.RawMessage `json:"set,omitempty"`
+}
 
 // Limits of what a peer can send: a node id has 16 bytes, a name of a host at most 255.
 const (
@@ -72,11 +77,12 @@ func (r *reader) read(pair, value []byte) (rec record, b body, s servers.Setting
 		return rec, b, s, errors.New("it is of another server")
 	case rec.Template != "" && !strings.HasPrefix(rec.Server, rec.Template+" "):
 		return rec, b, s, errors.New("it is of a server of another template")
-	case rec.Did == didRemove:
-		return rec, b, s, nil
+	}
+	if _, _, err := r.history(&rec); err != nil || rec.Did == servers.DidRemove {
+		return rec, b, s, err
 	}
 	b, problem := readBody(r.params, rec.Set)
-	if problem == nil && rec.Did == didAdd {
+	if problem == nil && rec.Did == servers.DidAdd {
 		if s, problem = newSettings(&b, r.defaultPort); problem == nil && s.Key() != rec.Server {
 			return rec, b, s, errors.New("it adds another server")
 		}
@@ -85,10 +91,10 @@ func (r *reader) read(pair, value []byte) (rec record, b body, s servers.Setting
 		return rec, b, s, errors.New(problem.Text)
 	}
 	switch {
-	case rec.Did != didAdd && rec.Did != didChange:
-		return rec, b, s, fmt.Errorf("invalid \"did\" \"%.40s\": it must be added, changed or removed", rec.Did)
-	case rec.Did == didChange && (b.server != nil || b.service != nil || b.backup != nil):
-		return rec, b, s, errors.New("it sets a parameter that cannot be changed")
+	case rec.Did != servers.DidAdd && rec.Did != servers.DidChange:
+		return rec, b, s, invalidDid(rec.Did)
+	case rec.Did == servers.DidChange && (b.server != nil || b.service != nil || b.backup != nil):
+		return rec, b, s, errNotChangeable
 	}
 	c := b.parameters()
 	return rec, b, s, c.Check()
@@ -110,20 +116,93 @@ func (r *reader) edit(pair kinds.Pair) (*servers.Edit, record, error) {
 	}
 	e := &servers.Edit{
 		Key: rec.Server, Template: rec.Template, Stamp: pair.Stamp, Node: rec.Node, Host: rec.Host,
-		Added: rec.Did == didAdd, Removed: rec.Did == didRemove, Settings: settings, Change: b.parameters(),
+		Added: rec.Did == servers.DidAdd, Removed: rec.Did == servers.DidRemove, Settings: settings,
+		Change: b.parameters(), Did: rec.Did,
+	}
+	last, earlier, err := r.history(&rec)
+	if err != nil {
+		return nil, rec, err
+	}
+	e.Earlier = earlier
+	switch {
+	case last != nil:
+		e.Did, e.Last = last.Did, last.Change
+	case rec.Did == servers.DidChange:
+		e.Last = e.Change
 	}
 	return e, rec, nil
 }
 
+// history reads the changes that a record remembers. last is nil if the record itself says what it did.
+func (r *reader) history(rec *record) (last *servers.Made, earlier []servers.Made, err error) {
+	if len(rec.Earlier) > servers.MaxEarlier {
+		return nil, nil, fmt.Errorf("it has %d earlier changes, more than %d", len(rec.Earlier), servers.MaxEarlier)
+	}
+	for i := range rec.Earlier {
+		made, err := r.made(&rec.Earlier[i])
+		if err != nil {
+			return nil, nil, fmt.Errorf("an earlier change: %w", err)
+		}
+		earlier = append(earlier, made)
+	}
+	if rec.Last != nil {
+		made, err := r.made(rec.Last)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the last change: %w", err)
+		}
+		last = &made
+	}
+	return last, earlier, nil
+}
+
+// maxAtMS is the largest time of a change: the year 6429.
+const maxAtMS = 1 << 47
+
+func (r *reader) made(m *madeRecord) (made servers.Made, err error) {
+	made = servers.Made{AtMS: m.AtMS, Node: m.Node, Host: m.Host, Did: m.Did}
+	for _, text := range []string{m.Node, m.Host} {
+		if !utf8.ValidString(text) || strings.ContainsFunc(text, isControl) {
+			return made, errors.New("it has a control character")
+		}
+	}
+	switch {
+	case len(m.Node) > maxNodeBytes, len(m.Host) > maxHostBytes:
+		return made, errors.New("a name in it is too long")
+	case m.AtMS < 0 || m.AtMS >= maxAtMS:
+		return made, errors.New("its time is invalid")
+	case m.Did != servers.DidAdd && m.Did != servers.DidChange && m.Did != servers.DidRemove:
+		return made, invalidDid(m.Did)
+	case len(m.Set) == 0:
+		return made, nil
+	}
+	b, problem := readBody(r.params, m.Set)
+	if problem != nil {
+		return made, errors.New(problem.Text)
+	}
+	if b.server != nil || b.service != nil || b.backup != nil {
+		return made, errNotChangeable
+	}
+	made.Change = b.parameters()
+	return made, made.Change.Check()
+}
+
+var errNotChangeable = errors.New("it sets a parameter that cannot be changed")
+
+func invalidDid(did string) error {
+	return fmt.Errorf("invalid \"did\" \"%.40s\": it must be added, changed or removed", did)
+}
+
 // record encodes an edit.
 func (r *reader) record(upstream string, e *servers.Edit) (value []byte, err error) {
-	rec := record{Upstream: upstream, Server: e.Key, Template: e.Template, Did: didChange, Node: e.Node, Host: e.Host}
+	rec := record{
+		Upstream: upstream, Server: e.Key, Template: e.Template, Did: servers.DidChange, Node: e.Node, Host: e.Host,
+	}
 	set := r.members(&e.Change)
 	switch {
 	case e.Removed:
-		rec.Did, set = didRemove, nil
+		rec.Did, set = servers.DidRemove, nil
 	case e.Added:
-		rec.Did = didAdd
+		rec.Did = servers.DidAdd
 		name(set, &e.Settings)
 	}
 	if set != nil {
@@ -131,7 +210,38 @@ func (r *reader) record(upstream string, e *servers.Edit) (value []byte, err err
 			return nil, err
 		}
 	}
+	if err := r.remember(&rec, e); err != nil {
+		return nil, err
+	}
 	return json.Marshal(rec)
+}
+
+// remember adds to a record who made which changes.
+func (r *reader) remember(rec *record, e *servers.Edit) error {
+	last, err := r.madeRecord(&servers.Made{Did: e.Did, Change: e.Last})
+	if err != nil {
+		return err
+	}
+	isSame := e.Did == rec.Did && (rec.Did != servers.DidChange || string(last.Set) == string(rec.Set))
+	if e.Did != "" && !isSame {
+		rec.Last = &last
+	}
+	for i := range e.Earlier {
+		made, err := r.madeRecord(&e.Earlier[i])
+		if err != nil {
+			return err
+		}
+		rec.Earlier = append(rec.Earlier, made)
+	}
+	return nil
+}
+
+func (r *reader) madeRecord(m *servers.Made) (rec madeRecord, err error) {
+	rec = madeRecord{AtMS: m.AtMS, Node: m.Node, Host: m.Host, Did: m.Did}
+	if set := r.members(&m.Change); len(set) > 0 {
+		rec.Set, err = json.Marshal(set)
+	}
+	return rec, err
 }
 
 // members are the parameters of a change as the API of this side has them.

@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,15 @@ func TestWhatAPeerSendsIsChecked(t *testing.T) {
 		{"changed", one, record(one, `"did":"changed","set":{"down":true,"fail_timeout":"5s"}`), ""},
 		{"removed", one, record(one, `"did":"removed"`), ""},
 		{"of a later release", one, record(one, `"did":"removed","why":["because"]`), ""},
+		{"who made it", one, record(one, `"did":"added","set":{"server":"10.0.0.1"},"last":{"did":"changed","set":{"weight":3}},"earlier":[{"ms":1,"node":"m","host":"g","did":"added"}]`), ""},
+		{"a strange last change", one, record(one, `"did":"removed","last":{"did":"x"}`), `the last change: invalid "did" "x"`},
+		{"an earlier weight of 0", one, record(one, `"did":"removed","earlier":[{"did":"changed","set":{"weight":0}}]`), "an earlier change: invalid weight"},
+		{"an earlier address", one, record(one, `"did":"removed","earlier":[{"did":"changed","set":{"server":"a"}}]`), "an earlier change: it sets a parameter that cannot be changed"},
+		{"an earlier list", one, record(one, `"did":"removed","earlier":[{"did":"changed","set":[]}]`), "an earlier change: invalid JSON"},
+		{"an earlier control character", one, record(one, `"did":"removed","earlier":[{"did":"added","node":"\n"}]`), "an earlier change: it has a control character"},
+		{"an earlier long host", one, record(one, `"did":"removed","earlier":[{"did":"added","host":"`+long+`"}]`), "an earlier change: a name in it is too long"},
+		{"an earlier time", one, record(one, `"did":"removed","earlier":[{"did":"added","ms":-1}]`), "an earlier change: its time is invalid"},
+		{"a long history", one, record(one, `"did":"removed","earlier":[`+strings.Repeat(`{"did":"added"},`, 4)+`{"did":"added"}]`), "it has 5 earlier changes, more than 4"},
 		{"a name", "app:80", record("app:80", `"did":"added","set":{"server":"APP"}`), ""},
 		{"a service", "app/http", record("app/http", `"did":"added","set":{"server":"app","service":"http"}`), ""},
 		{"found by DNS", "app:80 " + one, record("app:80 "+one, `"template":"app:80","did":"changed","set":{"drain":true}`), ""},
@@ -80,6 +90,10 @@ func TestEditsAreReadAsTheyWereWritten(t *testing.T) {
 		return &servers.Edit{Key: s.Key(), Added: true, Settings: s, Change: s.Whole(), Node: "n", Host: "h"}
 	}
 	down := true
+	made := []servers.Made{
+		{AtMS: 1_800_000_000_000, Node: "n", Host: "h", Did: "changed", Change: servers.Change{Down: &down}},
+		{AtMS: 1, Did: "added"},
+	}
 	for _, c := range []struct {
 		r *reader
 		e *servers.Edit
@@ -88,6 +102,9 @@ func TestEditsAreReadAsTheyWereWritten(t *testing.T) {
 		{ofHTTP, &servers.Edit{Key: "10.0.0.1:80", Removed: true, Node: "n"}},
 		{ofStream, &servers.Edit{Key: "10.0.0.1:80", Change: servers.Change{}.With(servers.Change{Down: &down})}},
 		{ofHTTP, &servers.Edit{Key: "app:80 10.0.0.1:80", Template: "app:80", Change: servers.Change{Drain: &down}}},
+		{ofHTTP, &servers.Edit{Key: "10.0.0.1:80", Change: servers.Change{Drain: &down}, Did: "changed", Last: servers.Change{Drain: &down}}},
+		{ofHTTP, &servers.Edit{Key: "10.0.0.1:80", Removed: true, Did: "removed", Earlier: made}},
+		{ofHTTP, &servers.Edit{Key: "10.0.0.1:80", Change: servers.Change{Down: &down, Drain: &down}, Did: "changed", Last: servers.Change{Down: &down}, Earlier: made}},
 	} {
 		value, err := c.r.record("u", c.e)
 		if err != nil {
@@ -97,6 +114,9 @@ func TestEditsAreReadAsTheyWereWritten(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", value, err)
 			continue
+		}
+		if c.e.Did != "" && (got.Did != c.e.Did || !reflect.DeepEqual(got.Last, c.e.Last) || !reflect.DeepEqual(got.Earlier, c.e.Earlier)) {
+			t.Errorf("%s was read as %+v, written was %+v", value, got, c.e)
 		}
 		again, err := c.r.record("u", got)
 		if err != nil || string(again) != string(value) || got.Settings.Key() != c.e.Settings.Key() || len(value) > 1000 {
@@ -109,6 +129,8 @@ func TestEditsAreReadAsTheyWereWritten(t *testing.T) {
 func FuzzEdit(f *testing.F) {
 	f.Add([]byte("u 10.0.0.1:80"), []byte(`{"upstream":"u","server":"10.0.0.1:80","did":"added","set":{"server":"10.0.0.1:80"}}`))
 	f.Add([]byte("u a:80 10.0.0.1:80"), []byte(`{"upstream":"u","server":"a:80 10.0.0.1:80","template":"a:80","did":"changed","set":{}}`))
+	f.Add([]byte("u 10.0.0.1:80"), []byte(`{"upstream":"u","server":"10.0.0.1:80","did":"changed","set":{"down":true,"drain":false},`+
+		`"last":{"did":"changed","set":{"down":true}},"earlier":[{"ms":5,"node":"n","did":"removed"}]}`))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		e, rec, err := ofHTTP.edit(kinds.Pair{Key: key, Value: value})
 		if err != nil {
