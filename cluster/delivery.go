@@ -263,7 +263,7 @@ func (s *Session) gotTo(d *delivery) {
 		d.have[s.peer.id] = struct{}{}
 	} else if i := slices.Index(d.peers, s); i >= 0 {
 		d.peers = slices.Delete(d.peers, i, i+1)
-		s.leaving.misses = 0
+		s.leaving.hit()
 	}
 }
 
@@ -323,10 +323,10 @@ func (of *deliveries) retire() {
 // leaving is whether deliveries wait for the peer of an outgoing session, and questions for that of an incoming one.
 type leaving struct {
 	out bool
-	// misses are the waits in a row that ended without the peer, untilMS when it counts again at the earliest if it
-	// catches up; monotonic.
-	misses  int
-	untilMS int64
+	// misses are the waits that ended without the peer since it was last in time forgivenAfter times in a row; hits are
+	// how often in a row it was. untilMS is when it counts again at the earliest if it catches up; monotonic.
+	misses, hits int
+	untilMS      int64
 	retryMS int64 // when a question is put to the peer again, although it has not answered the last one
 }
 
@@ -335,11 +335,21 @@ type leaving struct {
 const (
 	firstPauseMS = 100
 	maxPauseMS   = 10_000
+	// forgivenAfter is how often in a row a peer must be in time before its misses are forgotten. One that is late now
+	// and then costs at most one wait in so many: with fewer, one that alternates would cost every second session one.
+	forgivenAfter = 32
 )
+
+// hit notes that the peer was in time.
+func (l *leaving) hit() {
+	if l.hits = min(l.hits+1, forgivenAfter); l.hits == forgivenAfter {
+		l.misses = 0
+	}
+}
 
 // miss leaves the peer out.
 func (l *leaving) miss(now clock.Reading) {
-	l.out, l.untilMS = true, now.MonoMS
+	l.out, l.untilMS, l.hits = true, now.MonoMS, 0
 	if l.misses > 0 {
 		l.untilMS += min(int64(firstPauseMS)<<min(l.misses-1, 16), maxPauseMS)
 	}

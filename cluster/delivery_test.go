@@ -154,6 +154,42 @@ func TestALatePeerCostsEverFewerWaits(t *testing.T) {
 	}
 }
 
+// A peer that is late every second or tenth time costs ever fewer waits, too: to be in time once is not enough. One that
+// is in time for long is forgiven.
+func TestAPeerThatIsLateNowAndThenCostsEverFewerWaits(t *testing.T) {
+	for _, every := range []int{2, 3, 10} {
+		f := newFabric(t, 2)
+		f.settle(1000, "ready", f.ready)
+		h, waits := f.hosts[0], 0
+		login := func(id string, late bool) {
+			f.halt(0, 1, late)
+			ms, inTime := f.await(h, h.login(id), testLimitMS)
+			if !inTime {
+				waits++
+			}
+			f.step(20 - ms)
+			f.halt(0, 1, false)
+			f.step(30)
+		}
+		for i := range 1200 { // a login every 50 ms for a minute
+			login(fmt.Sprint("s", i), i%every == 0)
+		}
+		if waits < 3 || waits > 20 {
+			t.Errorf("late every %d times: %d of 1200 sessions wait", every, waits)
+		}
+		f.step(maxPauseMS)
+		for i := range forgivenAfter {
+			login(fmt.Sprint("in time", i), false)
+		}
+		waits = 0
+		login("late", true)
+		login("in time at once", false)
+		if waits != 1 || h.leftOut() != 0 {
+			t.Errorf("late every %d times: %d waits and %d left out after it was in time for long", every, waits, h.leftOut())
+		}
+	}
+}
+
 // A lost connection ends the waits for its peer at once, and it is not waited for while it is away.
 func TestALostPeerIsNotWaitedFor(t *testing.T) {
 	f := newFabric(t, 3)

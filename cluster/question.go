@@ -219,7 +219,7 @@ func (s *Session) gotAnswer(body []byte, now clock.Reading) error {
 		return nil
 	}
 	delete(s.intake.asked, a.Number)
-	s.leaving.misses = 0
+	s.leaving.hit()
 	found := false
 	if len(a.Payload) > 0 {
 		if found, err = s.mergeAnswer(q, a, now); err != nil {

@@ -154,6 +154,26 @@ func TestASilentPeerIsNotAskedAgainAtOnce(t *testing.T) {
 	}
 }
 
+// A peer that answers every second question in time costs ever fewer waits, too.
+func TestAPeerThatAnswersNowAndThenCostsEverFewerWaits(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	h, late := f.hosts[0], 0
+	for i := range 1200 { // a question every 50 ms for a minute
+		f.halt(0, 1, i%2 == 0)
+		_, ms, _ := f.find(h, fmt.Sprint("unknown", i))
+		if ms == askMS {
+			late++
+		}
+		f.step(20 - ms)
+		f.halt(0, 1, false)
+		f.step(30)
+	}
+	if late < 3 || late > 20 {
+		t.Errorf("%d of 1200 questions wait", late)
+	}
+}
+
 // A peer that answered once too late is asked again as soon as its answer has come.
 func TestALatePeerIsAskedAgain(t *testing.T) {
 	f := newFabric(t, 2)
