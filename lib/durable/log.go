@@ -40,6 +40,7 @@ type Log struct {
 	path    string
 	dropped int64
 	damaged int64
+	brokeAt int64
 
 	mu      sync.Mutex
 	idle    sync.Cond // a write has ended
@@ -93,7 +94,7 @@ func (l *Log) start(read Found, replay func([]byte) error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.path, err)
 	}
-	l.dropped, l.damaged = size-was.end, was.damaged
+	l.dropped, l.damaged, l.brokeAt = size-was.end, was.damaged, was.brokeAt
 	if was.damaged > 0 {
 		if err := copyAside(l.file, size, l.path+DamagedPostfix); err != nil {
 			return fmt.Errorf("%s is damaged and cannot be backed up: %w", l.path, err)
@@ -127,6 +128,9 @@ func (l *Log) Dropped() int64 { return l.dropped }
 // Damaged returns the number of unreadable bytes before the last complete record, or of the whole log, until it is
 // rotated.
 func (l *Log) Damaged() int64 { return l.damaged }
+
+// DamagedAt is the position in the file of the first of them.
+func (l *Log) DamagedAt() int64 { return l.brokeAt }
 
 // Size is the length of the log in bytes, including bytes not yet written.
 func (l *Log) Size() int64 {

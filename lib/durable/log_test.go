@@ -117,6 +117,9 @@ func TestADamagedByteCostsItsRecord(t *testing.T) {
 			if torn != (l.Dropped() > 0) || torn != (l.Damaged() == 0) || !torn && l.Damaged() != int64(end-begin) {
 				t.Errorf("byte %d: %d bytes dropped, %d damaged", n, l.Dropped(), l.Damaged())
 			}
+			if !torn && l.DamagedAt() != int64(begin) {
+				t.Errorf("byte %d: the damage is said to begin at %d, want %d", n, l.DamagedAt(), begin)
+			}
 			if kept, _ := os.ReadFile(path + DamagedPostfix); torn != (len(kept) == 0) || !torn && !bytes.Equal(kept, damaged) {
 				t.Errorf("byte %d: the log is not kept as it was found", n)
 			}

@@ -49,6 +49,16 @@ type contents struct {
 	records int
 	end     int64 // of the last complete record, or of the damaged part
 	damaged int64 // bytes before it that are not complete records
+	brokeAt int64 // where the first of these is
+}
+
+// skip notes that the bytes from the end on are not complete records, up to next.
+func (was *contents) skip(next int64) {
+	if was.damaged == 0 {
+		was.brokeAt = was.end
+	}
+	was.damaged += next - was.end
+	was.end = next
 }
 
 // headOfFile is how much of a file without the magic line is checked to find out whose it is.
@@ -79,8 +89,7 @@ func readLog(file io.ReaderAt, size int64, replay func([]byte) error) (was conte
 		if err != nil || !found {
 			return was, err
 		}
-		was.damaged += next - was.end
-		was.end = next
+		was.skip(next)
 	}
 }
 
@@ -91,11 +100,11 @@ func (was *contents) beginLate(file io.ReaderAt, head []byte, size int64) (found
 	case err != nil:
 		return false, err
 	case found:
-		was.end, was.damaged = next, next
+		was.skip(next)
 	case foreign(head):
 		return false, ErrNotALog
 	default:
-		was.end, was.damaged = size, size
+		was.skip(size)
 	}
 	return found, nil
 }
@@ -128,7 +137,9 @@ type Found struct {
 	Records int
 	// Damaged is how many bytes before the last complete record, or of the whole log, could not be read.
 	Damaged int64
-	file    os.FileInfo
+	// DamagedAt is the position of the first of them.
+	DamagedAt int64
+	file      os.FileInfo
 }
 
 // rest skips the records that were read before from the same file.
@@ -172,5 +183,5 @@ func ReadFile(path string, replay func(record []byte) error) (Found, error) {
 	if err != nil {
 		return Found{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return Found{Records: was.records, Damaged: was.damaged, file: info}, nil
+	return Found{Records: was.records, Damaged: was.damaged, DamagedAt: was.brokeAt, file: info}, nil
 }

@@ -149,10 +149,32 @@ func (c *Cache) readPurges() {
 		return
 	}
 	p.read = true
-	if _, err := durable.ReadFile(c.purgesPath(), c.replay); err != nil {
+	found, err := durable.ReadFile(c.purgesPath(), c.replay)
+	switch {
+	case err != nil:
 		c.logf(logs.Crit, "cache \"%s\" purges everything: it cannot read its purges: %v; move \"%s\" away if this "+
 			"goes on", c.Name(), err, c.purgesPath())
 		c.rememberAll(c.clock.Now(), maxAheadMS) // earlier processes can have stored what is as far ahead (learn)
+	case found.Damaged > 0:
+		c.logf(logs.Crit, "cache \"%s\" purges everything: \"%s\" is damaged: %d bytes from position %d on cannot be "+
+			"read, and what they purged is not known; check the disk", c.Name(), c.purgesPath(), found.Damaged,
+			found.DamagedAt)
+		c.rememberAll(c.clock.Now(), maxAheadMS)
+	}
+}
+
+// tellDamage reports what could not be read of the file that was just opened. Purges that a failing disk has lost were
+// acknowledged, so everything counts as purged. One that a crash has cut was not.
+func (c *Cache) tellDamage(log *durable.Log) {
+	if damaged := log.Damaged(); damaged > 0 {
+		c.logf(logs.Crit, "cache \"%s\" purges everything: \"%s\" is damaged: %d bytes from position %d on cannot be "+
+			"read, and what they purged is not known; check the disk; the damaged file is saved as \"%s\"", c.Name(),
+			c.purgesPath(), damaged, log.DamagedAt(), c.purgesPath()+durable.DamagedPostfix)
+		c.rememberAll(c.clock.Now(), maxAheadMS)
+	}
+	if cut := log.Dropped(); cut > 0 {
+		c.logf(logs.Notice, "cache \"%s\": dropped %d bytes of a purge at the end of \"%s\" that was never acknowledged",
+			c.Name(), cut, c.purgesPath())
 	}
 }
 
@@ -172,6 +194,7 @@ func (c *Cache) open() error {
 	if err != nil {
 		return err
 	}
+	c.tellDamage(log)
 	if err := log.Rotate(p.snapshot); err != nil {
 		return errors.Join(err, log.Close())
 	}

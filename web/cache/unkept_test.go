@@ -1,13 +1,18 @@
 package cache_test
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"starling/web/cache"
 )
 
 // obstructs makes it impossible to rewrite the purges in a folder, also for root. clear ends that.
@@ -84,6 +89,82 @@ func TestStartsWithoutReadingPurges(t *testing.T) {
 			s.is("k", "HIT")
 			if got := s.log.take(); !strings.Contains(got, `cache "one" purges everything: it cannot read its purges`) {
 				t.Errorf("the log of %s: %s", name, got)
+			}
+		}
+	})
+}
+
+// A failing disk loses purges that were acknowledged: whatever it loses, none of them is served again. The log says
+// where the damage is, the purges after it still hold, and a copy is kept. What a crash cuts was never acknowledged.
+func TestDamagedPurges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made := start(t, settings(filepath.Join(t.TempDir(), "c")))
+		path := filepath.Join(made.Path, "purges")
+		for _, key := range []string{"first", "second", "third", "kept"} {
+			made.get(key, "old")
+		}
+		var ends []int64
+		for _, key := range []string{"first*", "second*", "third*"} {
+			made.purges(key, nil)
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ends = append(ends, info.Size())
+		}
+		made.hand(t)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flip := func(at int64) []byte {
+			damaged := bytes.Clone(whole)
+			damaged[at] ^= 0x40
+			return damaged
+		}
+		all := `[crit] cache "one" purges everything: "` + path + `" is damaged: `
+		for name, c := range map[string]struct {
+			file []byte
+			kept string // of a response that was never purged
+			log  string
+		}{
+			"sound":                    {whole, "HIT", ""},
+			"a bit of a purge":         {flip(ends[0] + 20), "MISS", all + fmt.Sprintf("%d bytes from position %d on", ends[1]-ends[0], ends[0])},
+			"a bit of a length":        {flip(ends[0]), "MISS", all},
+			"a bit of the first line":  {flip(2), "MISS", all + "15 bytes from position 0 on"},
+			"two purges":               {slices.Concat(whole[:15], make([]byte, ends[1]-15), whole[ends[1]:]), "MISS", all + fmt.Sprintf("%d bytes from position 15 on", ends[1]-15)},
+			"all":                      {make([]byte, len(whole)), "MISS", all},
+			"an incomplete last purge": {append(bytes.Clone(whole), whole[ends[1]:len(whole)-3]...), "HIT", "that was never acknowledged"},
+		} {
+			for who, begin := range map[string]func(t testing.TB, s cache.Settings) *store{
+				"a process": start, "a successor": func(t testing.TB, s cache.Settings) *store { return startAs(t, s, true) },
+			} {
+				dir := filepath.Join(t.TempDir(), "c")
+				if err := os.CopyFS(dir, os.DirFS(made.Path)); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, "purges"), c.file, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				pass(time.Second)
+				s := begin(t, settings(dir))
+				log := strings.ReplaceAll(s.log.take(), dir, made.Path)
+				if want := c.log; who == "a process" || c.kept == "MISS" {
+					if !strings.Contains(log, want) || want == "" && log != "" {
+						t.Errorf("%s, %s: the log: %s", name, who, log)
+					}
+				}
+				for _, key := range []string{"first", "second", "third"} {
+					s.is(key, "MISS")
+				}
+				s.is("kept", c.kept)
+				s.is("kept", "HIT")
+				if _, err := os.Stat(filepath.Join(dir, "purges.damaged")); (err == nil) != (who == "a process" && c.kept == "MISS") {
+					t.Errorf("%s, %s: a copy of the damaged file: %v", name, who, err)
+				}
+				if who == "a process" {
+					s.hand(t)
+				}
 			}
 		}
 	})
