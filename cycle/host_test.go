@@ -305,7 +305,7 @@ func TestTheErrorLogTellsOfALogThatCannotBeWritten(t *testing.T) {
 		t.Fatal(got)
 	}
 	testkit.Eventually(t, patience, func() error {
-		if !strings.Contains(h.log(), "write() \"/dev/full\" failed (28: No space left on device); 1 log lines lost so far") {
+		if !strings.Contains(h.log(), "write() \"/dev/full\" failed (28: No space left on device); 1 log line lost so far") {
 			return errors.New("the error log does not tell")
 		}
 		return nil

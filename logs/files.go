@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"starling/lib/owner"
+	"starling/lib/plural"
 	"starling/nginx/errno"
 )
 
@@ -381,7 +382,7 @@ func (f *file) complain(err error) {
 	go func() {
 		defer f.complaining.Store(false)
 		if report != nil {
-			(*report)().Logf(level, "%v; %d log lines lost so far", failure, f.failed.Load())
+			(*report)().Logf(level, "%v; %s lost so far", failure, plural.Of(f.failed.Load(), "log line", "log lines"))
 		}
 		fmt.Fprintf(os.Stderr, "%v\n", failure)
 	}()

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"starling/lib/plural"
 	"starling/nginx/errno"
 )
 
@@ -171,7 +172,8 @@ func (s *Sparing) sumUp() {
 	s.mu.Unlock()
 	slices.SortStableFunc(sums, func(a, b spared) int { return cmp.Compare(a.level, b.level) })
 	for _, k := range sums {
-		s.log.Logf(k.level, "suppressed %d similar messages in the last minute; the last one: %s", k.left, k.last)
+		s.log.Logf(k.level, "suppressed %s in the last minute; the last one: %s",
+			plural.Of(k.left, "similar message", "similar messages"), k.last)
 	}
 }
 

@@ -72,7 +72,7 @@ func TestWhatWasLeftOutIsToldAtTheEnd(t *testing.T) {
 		s.Logf(logs.Error, "a", "twice, %s", strings.Repeat("x", 5000))
 		s.Close()
 		got := log.take()
-		if len(got) != 3 || !strings.HasPrefix(got[1], "[debug] twice") || !strings.HasPrefix(got[2], "[error] suppressed 1 similar messages") ||
+		if len(got) != 3 || !strings.HasPrefix(got[1], "[debug] twice") || !strings.HasPrefix(got[2], "[error] suppressed 1 similar message in") ||
 			len(got[2]) > 1200 {
 			t.Errorf("%q", got)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"starling/admin"
 	"starling/conf"
+	"starling/lib/plural"
 	"starling/logs"
 	"starling/ssl"
 )
@@ -147,14 +148,10 @@ func (c *Certificates) warn(now time.Time) {
 
 // remaining is a time in whole days or, on the last one, hours.
 func remaining(left time.Duration) string {
-	number, unit := int(left/(24*time.Hour)), "day"
-	if number == 0 {
-		number, unit = int(left/time.Hour), "hour"
+	if days := int(left / (24 * time.Hour)); days != 0 {
+		return plural.Of(days, "day", "days")
 	}
-	if number != 1 {
-		unit += "s"
-	}
-	return fmt.Sprintf("%d %s", number, unit)
+	return plural.Of(int(left/time.Hour), "hour", "hours")
 }
 
 // shownCertificate is a certificate as the API shows it.

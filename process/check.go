@@ -17,6 +17,7 @@ import (
 
 	"starling/conf"
 	"starling/cycle"
+	"starling/lib/plural"
 	"starling/lib/similar"
 	"starling/process/arguments"
 )
@@ -368,9 +369,6 @@ func (r *checkReport) verdict() string {
 	if !r.Runs {
 		verdict = "Starling does not run it as it is"
 	}
-	files := "1 file"
-	if len(r.Files) != 1 {
-		files = fmt.Sprintf("%d files", len(r.Files))
-	}
+	files := plural.Of(len(r.Files), "file", "files")
 	return fmt.Sprintf("%s. Directives and variables in %s: %s.", verdict, files, strings.Join(parts, ", "))
 }

@@ -16,6 +16,7 @@ import (
 
 	"starling/cycle"
 	"starling/lib/passfd"
+	"starling/lib/plural"
 	"starling/lib/systemd"
 	"starling/logs"
 	"starling/modules/core"
@@ -142,7 +143,7 @@ func (s *running) start(sockets []*os.File) error {
 	log.Logf(logs.Notice, "nginx/%s (%s)", version.Nginx, version.Server)
 	log.Logf(logs.Notice, "built by %s", runtime.Version())
 	log.Logf(logs.Notice, "OS: %s", system())
-	log.Logf(logs.Notice, "using %d cores", runtime.GOMAXPROCS(0))
+	log.Logf(logs.Notice, "using %s", plural.Of(runtime.GOMAXPROCS(0), "core", "cores"))
 	return s.host.Run(c)
 }
 

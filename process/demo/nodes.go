@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"starling/lib/certs"
+	"starling/lib/plural"
 )
 
 // patience limits each wait of the demo; a machine that needs longer has another problem.
@@ -194,7 +195,7 @@ func (c *cluster) view(ctx context.Context) string {
 		fmt.Fprintf(&b, "  %s  online %d", n.name, s.Status.NodesOnline)
 		for _, zone := range []string{"one", "req", "sessions"} {
 			z := s.Zones[zone]
-			fmt.Fprintf(&b, "   %s: %d records, %d pending", zone, z.Total, z.Pending)
+			fmt.Fprintf(&b, "   %s: %s, %d pending", zone, plural.Of(z.Total, "record", "records"), z.Pending)
 		}
 		b.WriteString("\n")
 	}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"starling/lib/plural"
 )
 
 // tour shows the promises one by one and fails at the first broken one.
@@ -151,7 +153,8 @@ func (c *cluster) acknowledged(ctx context.Context) error {
 			s, err := n.status(ctx)
 			for name, z := range s.Zones {
 				if z.Pending != 0 {
-					err = fmt.Errorf("%s: zone %s has %d records pending", n.name, name, z.Pending)
+					err = fmt.Errorf("%s: zone %s has %s pending", n.name, name,
+						plural.Of(z.Pending, "record", "records"))
 				}
 			}
 			return err

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"starling/lib/plural"
 )
 
 const (
@@ -122,7 +124,7 @@ func (t *top) look(ctx context.Context) (string, error) {
 func crop(text string, columns, rows int) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	if rows > 1 && len(lines) > rows {
-		more := fmt.Sprintf("... %d more lines", len(lines)-rows+1)
+		more := "... " + plural.Of(len(lines)-rows+1, "more line", "more lines")
 		lines = append(lines[:rows-1:rows-1], more)
 	}
 	for i, line := range lines {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
+	"starling/lib/plural"
 	"starling/process/arguments"
 )
 
@@ -54,7 +55,8 @@ of the file, and the first error ends that; importing the file again is harmless
 			if err != nil {
 				return fmt.Errorf("%s: %w; pairs written before: %d", args[1], err, written)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%d pairs written to zone %s\n", written, plain(z.name))
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s written to zone %s\n", plural.Of(written, "pair", "pairs"),
+				plain(z.name))
 			return err
 		},
 	}

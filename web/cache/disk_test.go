@@ -158,7 +158,7 @@ func TestPurgeSurvives(t *testing.T) {
 	again.wants("pb", "new", "MISS", "new")
 	again.wants("qa", "new", "HIT", "a")
 	again.load(t)
-	if got := again.log.take(); strings.Contains(got, "do not belong") {
+	if got := again.log.take(); strings.Contains(got, "of others") {
 		t.Error(got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"starling/lib/durable"
 	"starling/lib/owner"
+	"starling/lib/plural"
 	"starling/logs"
 )
 
@@ -173,8 +174,8 @@ func (c *Cache) tellDamage(log *durable.Log) {
 		c.rememberAll(c.clock.Now(), maxAheadMS)
 	}
 	if cut := log.Dropped(); cut > 0 {
-		c.logf(logs.Notice, "cache \"%s\": dropped %d bytes of a purge at the end of \"%s\" that was never acknowledged",
-			c.Name(), cut, c.purgesPath())
+		c.logf(logs.Notice, "cache \"%s\": dropped %s of a purge at the end of \"%s\" that was never acknowledged",
+			c.Name(), plural.Of(cut, "byte", "bytes"), c.purgesPath())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"starling/lib/plural"
 	"starling/logs"
 	"starling/nginx/errno"
 )
@@ -96,8 +97,8 @@ func (c *Cache) loadAll(ctx context.Context) {
 	bytes := c.bytes
 	c.mu.Unlock()
 	if l.foreign > 0 {
-		c.logf(logs.Warn, "%d files in cache folder \"%s\" do not belong there, such as \"%s\"; they stay and do not "+
-			"count", l.foreign, c.Path, l.example)
+		c.logf(logs.Warn, "%s in cache folder \"%s\" of others, such as \"%s\": the cache neither removes nor counts "+
+			"what it has not made", plural.Of(l.foreign, "file", "files"), c.Path, l.example)
 	}
 	if needed && whole {
 		c.logf(logs.Notice, "http file cache: %s %.3fM, bsize: %d", c.Path, float64(bytes)/(1<<20), blockBytes)

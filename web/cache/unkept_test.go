@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -104,19 +105,16 @@ func TestDamagedPurges(t *testing.T) {
 			made.get(key, "old")
 		}
 		var ends []int64
+		var whole []byte
 		for _, key := range []string{"first*", "second*", "third*"} {
 			made.purges(key, nil)
-			info, err := os.Stat(path)
-			if err != nil {
+			var err error
+			if whole, err = os.ReadFile(path); err != nil {
 				t.Fatal(err)
 			}
-			ends = append(ends, info.Size())
+			ends = append(ends, int64(len(whole)))
 		}
 		made.hand(t)
-		whole, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
 		flip := func(at int64) []byte {
 			damaged := bytes.Clone(whole)
 			damaged[at] ^= 0x40
@@ -140,17 +138,15 @@ func TestDamagedPurges(t *testing.T) {
 				"a process": start, "a successor": func(t testing.TB, s cache.Settings) *store { return startAs(t, s, true) },
 			} {
 				dir := filepath.Join(t.TempDir(), "c")
-				if err := os.CopyFS(dir, os.DirFS(made.Path)); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(dir, "purges"), c.file, 0o600); err != nil {
+				err := errors.Join(os.CopyFS(dir, os.DirFS(made.Path)), os.WriteFile(filepath.Join(dir, "purges"), c.file, 0o600))
+				if err != nil {
 					t.Fatal(err)
 				}
 				pass(time.Second)
 				s := begin(t, settings(dir))
 				log := strings.ReplaceAll(s.log.take(), dir, made.Path)
-				if want := c.log; who == "a process" || c.kept == "MISS" {
-					if !strings.Contains(log, want) || want == "" && log != "" {
+				if who == "a process" || c.kept == "MISS" {
+					if !strings.Contains(log, c.log) || c.log == "" && log != "" {
 						t.Errorf("%s, %s: the log: %s", name, who, log)
 					}
 				}
@@ -159,7 +155,8 @@ func TestDamagedPurges(t *testing.T) {
 				}
 				s.is("kept", c.kept)
 				s.is("kept", "HIT")
-				if _, err := os.Stat(filepath.Join(dir, "purges.damaged")); (err == nil) != (who == "a process" && c.kept == "MISS") {
+				_, err = os.Stat(filepath.Join(dir, "purges.damaged"))
+				if (err == nil) != (who == "a process" && c.kept == "MISS") {
 					t.Errorf("%s, %s: a copy of the damaged file: %v", name, who, err)
 				}
 				if who == "a process" {

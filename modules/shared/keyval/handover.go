@@ -5,6 +5,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/lib/durable"
+	"starling/lib/plural"
 	"starling/logs"
 	"starling/plan"
 	"starling/zone/kinds"
@@ -138,8 +139,9 @@ func (x exclusive) tellUnread(log *durable.Log, r *rest) {
 		return
 	}
 	err := x.plan.AsStarted(func() error { return durable.KeepAside(name) })
-	x.plan.Log.Logf(logs.Error, "state log \"%s\": %d records of the other process cannot be read, the first because "+
-		"of: %v; the log is saved as \"%s\"%s", name, r.unread, r.fault, name+durable.DamagedPostfix, unless(err))
+	x.plan.Log.Logf(logs.Error, "state log \"%s\": cannot read %s of the other process, the first because "+
+		"of: %v; the log is saved as \"%s\"%s", name, plural.Of(r.unread, "record", "records"), r.fault,
+		name+durable.DamagedPostfix, unless(err))
 }
 
 // unless is the end of a line that reports what was done, if that failed.

@@ -264,7 +264,7 @@ func TestALogOfAnotherReleaseIsKept(t *testing.T) {
 	if err := errors.Join(first.Exclusives()[0].Seize(), first.Exclusives()[0].Persist()); err != nil {
 		t.Fatal(err)
 	}
-	if text := strings.Join(told.text, "\n"); !strings.Contains(text, "1 records of the other process cannot be read") {
+	if text := strings.Join(told.text, "\n"); !strings.Contains(text, "cannot read 1 record of the other process") {
 		t.Errorf("logged: %q", text)
 	}
 	logHas(t, path+logSuffix+durable.DamagedPostfix, "of another release")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starling/admin"
+	"starling/lib/plural"
 	"starling/logs"
 	"starling/plan"
 )
@@ -59,8 +60,8 @@ func (l *loading) loaded(bytes int) {
 		return
 	}
 	l.reported = now
-	l.log.Logf(logs.Notice, "loading state file \"%s\": %d records so far, %d of %d MB", l.path, r.Records,
-		r.BytesRead>>mbBits, r.BytesTotal>>mbBits)
+	l.log.Logf(logs.Notice, "loading state file \"%s\": %s so far, %d of %d MB", l.path,
+		plural.Of(r.Records, "record", "records"), r.BytesRead>>mbBits, r.BytesTotal>>mbBits)
 }
 
 // ended tells how long it took; the log only if the beginning was told.
@@ -68,8 +69,8 @@ func (l *loading) ended() {
 	now := l.now()
 	r := l.tell(now, false)
 	if l.reported != l.began {
-		l.log.Logf(logs.Notice, "loaded state file \"%s\": %d records in %d s", l.path, r.Records,
-			int(now.Sub(l.began)/time.Second))
+		l.log.Logf(logs.Notice, "loaded state file \"%s\": %s in %d s", l.path,
+			plural.Of(r.Records, "record", "records"), int(now.Sub(l.began)/time.Second))
 	}
 }
 

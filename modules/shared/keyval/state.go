@@ -11,6 +11,7 @@ import (
 	"starling/conf"
 	"starling/lib/clock"
 	"starling/lib/durable"
+	"starling/lib/plural"
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/plan"
@@ -196,12 +197,12 @@ func (s *store) adopt(p *plan.Plan, loaded *kinds.Keyval) {
 func (s *store) merge(z, loaded *kinds.Keyval, p *plan.Plan) error {
 	read, refused := loaded.Len(), z.Stats().Refused
 	if err := z.Merge(loaded, p.Clock.Now()); err != nil {
-		return fmt.Errorf("cannot add the %d pairs of state file \"%s\" to zone \"%s\": %w", read, s.path,
-			z.Info().Name, err)
+		return fmt.Errorf("cannot add %s of state file \"%s\" to zone \"%s\": %w",
+			plural.Of(read, "pair", "pairs"), s.path, z.Info().Name, err)
 	}
 	if refused = z.Stats().Refused - refused; refused > 0 {
-		p.Log.Logf(logs.Warn, "zone \"%s\" has no room for %d pairs of state file \"%s\"", z.Info().Name,
-			refused, s.path)
+		p.Log.Logf(logs.Warn, "zone \"%s\" has no room for %s of state file \"%s\"", z.Info().Name,
+			plural.Of(refused, "pair", "pairs"), s.path)
 	}
 	return nil
 }
@@ -255,8 +256,9 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 	if damaged > 0 {
 		log.Logf(logs.Error,
 			"state log \"%s\" is damaged: %d bytes are unreadable, and the writes in them are lost unless \"%s\" has "+
-				"them; restored %d pairs, peers will repair the rest where they can. Check the disk; the damaged log "+
-				"is saved as \"%s\"", name, damaged, s.path, z.Len(), name+durable.DamagedPostfix)
+				"them; restored %s, peers will repair the rest where they can. Check the disk; the damaged log "+
+				"is saved as \"%s\"", name, damaged, s.path, plural.Of(z.Len(), "pair", "pairs"),
+			name+durable.DamagedPostfix)
 	}
 	if failed == nil {
 		return nil
@@ -267,9 +269,10 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 		log.Logf(logs.Error, "state file \"%s\" is damaged too: %v; saved as \"%s\"", s.path, failed,
 			s.path+durable.DamagedPostfix)
 	} else {
-		log.Logf(logs.Error, "state file \"%s\" is damaged, and \"%s\" has no pairs: %v; restored %d pairs that come "+
+		log.Logf(logs.Error, "state file \"%s\" is damaged, and \"%s\" has no pairs: %v; restored %s from "+
 			"before the damage, peers will repair the rest where they can. Check the disk; the damaged file is saved "+
-			"as \"%s\"", s.path, name, failed, z.Len(), s.path+durable.DamagedPostfix)
+			"as \"%s\"", s.path, name, failed, plural.Of(z.Len(), "pair", "pairs"),
+			s.path+durable.DamagedPostfix)
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"starling/lib/clock"
+	"starling/lib/plural"
 	"starling/logs"
 	"starling/nginx/version"
 	"starling/plan"
@@ -220,7 +221,8 @@ func (x *exporter) export(ctx context.Context, b batch) {
 		return
 	}
 	if note, write := x.failed.Next(x.clock.Now().MonoMS); write {
-		x.log.Logf(logs.Error, "exporting %d spans to the collector at %s failed: %v%s", len(b), x.endpoint, err, note)
+		x.log.Logf(logs.Error, "exporting %s to the collector at %s failed: %v%s", plural.Of(len(b), "span", "spans"),
+			x.endpoint, err, note)
 	}
 }
 

@@ -329,7 +329,7 @@ func TestFailuresAreLoggedOnce(t *testing.T) {
 	for range 3 {
 		s.Get("/")
 	}
-	s.AwaitLog("[error] exporting 1 spans to the collector at " + c.address + " failed")
+	s.AwaitLog("[error] exporting 1 span to the collector at " + c.address + " failed")
 	s.Plan.Retire()
 	for _, line := range s.Log.Lines() {
 		if strings.Contains(line, "exporting") {

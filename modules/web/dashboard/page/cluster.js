@@ -53,7 +53,7 @@ function showHealth(page, s, all) {
   setText(page.mark, wrong.length ? "!" : "\u2713");
   let text = all.length === 1 ? "One node, alone" : `${there} nodes, all agree`;
   if (wrong.length) text = there < all.length ? `${there} of ${all.length} nodes are here` : "The cluster needs attention";
-  else if (busy) text = `${there} nodes, in touch`;
+  else if (busy) text = `${plural(there, "node", "nodes")}, in touch`;
   setText(page.headline, text);
   setText(page.sub, (s.cluster ? `Cluster \u201c${s.cluster}\u201d, ` : "") + `seen by ${all[0].name}` +
     (busy ? ". Records were written since the last comparison." : ""));
@@ -81,14 +81,14 @@ function showTraffic(figures, data, at, s) {
   const zones = Object.values(s.zones);
   const sum = (of) => zones.reduce((n, z) => n + (of(z) || 0), 0);
   const records = histories.level("records", at, sum((z) => z.records_total));
-  figures.records.set(count(records.last()), records, `${count(sum((z) => z.tombstones))} tombstones, ${bytes(sum((z) => z.record_bytes))}`);
+  figures.records.set(count(records.last()), records, `${plural(sum((z) => z.tombstones), "tombstone", "tombstones")}, ${bytes(sum((z) => z.record_bytes))}`);
   const updates = histories.rate("updates", at, sum(updatesOf));
   const sent = histories.rate("bytes out", at, s.status.bytes_out), got = histories.rate("bytes in", at, s.status.bytes_in);
-  figures.updates.set(rate(updates.last()), updates, `${count(sum((z) => z.conflicts_lost))} conflicts lost, ${count(sum((z) => z.records_repaired))} repaired`);
+  figures.updates.set(rate(updates.last()), updates, `${plural(sum((z) => z.conflicts_lost), "conflict", "conflicts")} lost, ${count(sum((z) => z.records_repaired))} repaired`);
   figures.traffic.set(perSecond(sent.last()), sent, `${perSecond(got.last())} received`);
   const lag = histories.level("lag", at, Math.max(0, ...s.peers.map((p) => p.lag_ms)));
   const pending = s.peers.reduce((n, p) => n + p.records_pending, 0);
-  figures.lag.set(millis(lag.last()), lag, `${count(pending)} records on their way`, lag.last() > 1000 ? "bad" : "");
+  figures.lag.set(millis(lag.last()), lag, `${plural(pending, "record", "records")} on the way`, lag.last() > 1000 ? "bad" : "");
 }
 
 // updatesOf are all changes of a zone; limits count none.
@@ -143,7 +143,7 @@ function sharedTable() {
       setText(cell.firstElementChild, r.name);
     }},
     {title: "Agreement", sort: (r) => r.z.agreement || "", draw: (cell, r) => setPill(cell, r.z.agreement || "adds up",
-      r.z.agreement ? "" : "idle", r.z.agreement ? "" : "a limit: the counts of all nodes are added, so there is nothing to compare")},
+      r.z.agreement ? "" : "idle", agreementOf(r.z))},
     {title: "Records", num: true, sort: (r) => r.z.records_total, text: (r) => count(r.z.records_total)},
     {title: "Updates/s", num: true, sort: (r) => r.series.last() || 0, draw: (cell, r) => {
       if (!cell.firstElementChild) cell.append(el("span", {class: "figured"}));
@@ -159,6 +159,23 @@ function sharedTable() {
   ], {caption: "Zones that the nodes share"});
 }
 
+// agreementOf says in a tooltip how the agreement of a zone is known.
+function agreementOf(z) {
+  if (z.strict) {
+    const view = z.strict.view ? `view ${z.strict.view}: ${z.strict.members.length} of ${plural(z.strict.configured, "member", "members")} decide` : "no view yet";
+    return z.strict.reason ? `${view}; ${z.strict.reason}` : view;
+  }
+  if (z.agreement && !z.digest) return "limits and counts have no digest: they agree if this node has all that the others have told";
+  return z.agreement ? "" : "the counts of all nodes are added";
+}
+
+// strictRemark says who decides on a strict zone, and how much of it is here.
+function strictRemark(s) {
+  if (s.state === "additive" || s.state === "closed") return `strict: ${s.state}, ${s.reason || "reason unknown"}`;
+  const who = `${s.members.length} of ${plural(s.configured, "member", "members")} decide`;
+  return `strict: ${s.state === "member" ? who : "this node waits"}, holds ${plural(s.keys_held, "key", "keys")}, owns ${count(s.keys_owned)}`;
+}
+
 // drawCopies shows the digest, or the number of records, that each other node has told.
 function drawCopies(cell, r) {
   while (cell.children.length > r.copies.length) cell.lastElementChild.remove();
@@ -167,16 +184,16 @@ function drawCopies(cell, r) {
     const own = cell.children[i];
     setDigest(own, c.zone.digest);
     if (!c.zone.digest) setText(own, count(c.zone.records_total));
-    setAttr(own, "title", `${c.node}: ${count(c.zone.records_total)} records`);
+    setAttr(own, "title", `${c.node}: ${plural(c.zone.records_total, "record", "records")}`);
   });
 }
 
 function zoneRemarks(z) {
-  const list = [];
+  const list = z.strict ? [strictRemark(z.strict)] : [];
   if (!z.ready) list.push(`synced ${Math.floor(z.synced_shards * 100 / 256)} %`);
   if (z.full) list.push("full");
-  for (const [n, what] of [[z.evicted, "evicted"], [z.refused, "rejected"], [z.refused_stamps, "rejected for their stamps"],
-    [z.tombstones_given_up, "tombstones dropped"], [z.records_repaired, "repaired"]]) {
+  for (const [n, what] of [[z.evicted, "evicted"], [z.refused, "rejected"], [z.refused_stamps, z.refused_stamps === 1 ? "rejected for its stamp" : "rejected for their stamps"],
+    [z.tombstones_given_up, z.tombstones_given_up === 1 ? "tombstone dropped" : "tombstones dropped"], [z.records_repaired, "repaired"]]) {
     if (n > 0) list.push(count(n) + " " + what);
   }
   return list.join(", ");

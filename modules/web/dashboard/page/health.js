@@ -20,9 +20,11 @@ function problems(s) {
   for (const [name, z] of Object.entries(s.zones || {}).sort((a, b) => byName(a[0], b[0]))) {
     if (z.agreement === "differ") {
       const who = (s.peers || []).filter((p) => ((p.digests || {})[name] || {}).state === "differ").map(peerName);
-      list.push(`Zone ${name} differs from that of ${who.join(", ") || "a peer"}.`);
+      const why = (s.peers || []).map((p) => ((p.digests || {})[name] || {}).rejected).find(Boolean);
+      list.push(`Zone ${name} differs from that of ${who.join(", ") || "a peer"}${why ? ": " + why : ""}.`);
     }
     if (z.agreement === "full, not comparable" && !z.full) list.push(`Zone ${name} of a peer is full: increase its size there.`);
+    if (z.strict && z.strict.state === "closed") list.push(`Strict zone ${name} does not decide: ${z.strict.reason}.`);
     if (z.full) list.push(`Zone ${name} rejects or has evicted records: increase its size.`);
   }
   if (!list.length && !s.nodes_agree && s.agreement !== "unknown") list.push("The nodes do not agree.");
@@ -41,6 +43,7 @@ function nodesOf(s) {
   }];
   const known = new Set();
   for (const p of s.peers || []) {
+    if (p.state === "replaced") continue; // by an upgrade or a restart: nobody to look for
     if (p.address) known.add(p.address);
     const view = p.state === "lost" ? undefined : (s.views || {})[p.node_id];
     list.push({

@@ -18,7 +18,7 @@ class Mesh {
     const places = new Map(drawn.map((n, i) => [n.key, place(i, drawn.length)]));
     this.draw(drawn, places);
     const there = drawn.filter((n) => n.there).length;
-    setAttr(this.element, "aria-label", `${there} of ${drawn.length} nodes are reached`);
+    setAttr(this.element, "aria-label", `nodes reached: ${there} of ${drawn.length}`);
   }
 
   draw(nodes, places) {

@@ -74,7 +74,7 @@ class Browser {
     this.lastKey = records.length ? records[records.length - 1].key : undefined;
     this.table.update(records.map((r) => Object.assign({record: r}, r, {key: "k" + r.key})));
     let text = plural(answer.total, "record", "records");
-    if (search) text = `${count(answer.matches)} of ${text} match`;
+    if (search) text = `found in ${count(answer.matches)} of ${text}`;
     if (answer.matches > records.length) text += `, ${count(records.length)} shown`;
     setText(this.note, text);
     show(this.back, this.from.length > 0);

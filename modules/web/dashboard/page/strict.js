@@ -48,7 +48,7 @@ function strictTables() {
     {title: "Rejected for contact", num: true, extra: true, text: (r) => count(r.s.no_lease + r.s.fallback_rejected),
       tip: () => "because this node does not reach the majority of the members"},
     {title: "Admitted alone", num: true, extra: true, text: (r) => count(r.s.fallback_admitted), tip: () => "by this node's share, without the other members"},
-    {title: "Keys", num: true, text: (r) => count(r.s.keys_held), tip: (r) => `this node holds a part of ${count(r.s.keys_held)} keys, and owns ${count(r.s.keys_owned)}`},
+    {title: "Keys", num: true, text: (r) => count(r.s.keys_held), tip: (r) => `this node holds a part of ${plural(r.s.keys_held, "key", "keys")}, and owns ${count(r.s.keys_owned)}`},
   ], {caption: "Strict zones"});
   const keys = new Table([
     {title: "Key", class: "mono", wide: true, text: (r) => r.k.key},

@@ -13,7 +13,7 @@ function zoneCard(title) {
     const sent = histories.rate(key + " sent", at, z.sent), got = histories.rate(key + " received", at, z.received);
     setText(note, [plural(requests, "request", "requests"), z.processing ? count(z.processing) + " in progress" : "",
       `out ${perSecond(sent.last())}`, `in ${perSecond(got.last())}`, z.discarded ? count(z.discarded) + " discarded" : ""].filter(Boolean).join(", "));
-    setText(ssl, z.ssl && z.ssl.handshakes ? `TLS: ${count(z.ssl.handshakes)} handshakes, ${count(z.ssl.session_reuses)} resumed, ${count(z.ssl.handshakes_failed)} failed` : "");
+    setText(ssl, z.ssl && z.ssl.handshakes ? `TLS: ${plural(z.ssl.handshakes, "handshake", "handshakes")}, ${count(z.ssl.session_reuses)} resumed, ${count(z.ssl.handshakes_failed)} failed` : "");
   }};
 }
 
@@ -115,7 +115,7 @@ function tlsView() {
       figures.done.set(rate(done.last()), done, count(s.handshakes) + " in all");
       figures.failed.set(rate(failed.last()), failed, count(s.handshakes_failed) + " in all", "bad");
       const share = s.handshakes ? Math.round(100 * s.session_reuses / s.handshakes) : 0;
-      figures.reused.set(share + "\u00a0%", histories.level("tls reused", at, share), count(s.session_reuses) + " sessions");
+      figures.reused.set(share + "\u00a0%", histories.level("tls reused", at, share), plural(s.session_reuses, "session", "sessions"));
       setText(reasons, failures(s));
       const c = data["ssl/certificates"];
       const list = Array.isArray(c) ? c : (c && c.certificates) || [];
