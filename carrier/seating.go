@@ -83,16 +83,56 @@ func (r *strictRunner) older(s *seating) (members []string) {
 	return members
 }
 
-// unfounded says why nothing can be decided yet.
-func (r *strictRunner) unfounded() string {
-	var absent []string
-	for i, address := range r.seats.addresses {
-		if connected, _ := r.carrier.node.KeepsStrict(address); !connected && strict.Seat(i) != r.seats.self {
-			absent = append(absent, r.seats.members[i])
+// wrote is when a member last sent a letter of the register; 0: never.
+type wrote struct{ sameUS, otherUS int64 } // with the list of this node, with another one
+
+func (w *wrote) note(same bool, nowUS int64) {
+	if same {
+		w.sameUS = nowUS
+	} else {
+		w.otherUS = nowUS
+	}
+}
+
+// muteUS is for how long a connected member must have sent no letter before it counts as one without a register. A
+// member without a group announces itself every 200 ms, or 4/3 of a longer lease.
+const muteUS = 2_000_000
+
+// unfounded says why nothing can be decided yet: which members are missing, and what to do about those that are
+// connected and take no part.
+func (r *strictRunner) unfounded(nowUS int64) string {
+	s := r.seats
+	r.mu.Lock()
+	letters := r.wrote
+	r.mu.Unlock()
+	var absent, other, mute []string
+	for i, address := range s.addresses {
+		connected, _ := r.carrier.node.KeepsStrict(address)
+		switch w, met := &letters[i], &r.metUS[i]; {
+		case strict.Seat(i) == s.self:
+		case !connected:
+			*met = 0
+			absent = append(absent, s.members[i])
+		case *met == 0:
+			*met = nowUS
+		case w.otherUS > max(w.sameUS, nowUS-max(muteUS, 5*r.leaseUS)):
+			other = append(other, s.members[i])
+		case nowUS-max(*met, w.sameUS) >= max(muteUS, 5*r.leaseUS):
+			mute = append(mute, s.members[i])
 		}
 	}
-	if len(absent) == 0 {
+	var whys []string
+	add := func(members []string, format string) {
+		if len(members) > 0 {
+			whys = append(whys, fmt.Sprintf(format, strings.Join(members, ", ")))
+		}
+	}
+	add(other, "connected with another list of zone_sync_server: %s (make the lists the same and reload)")
+	add(mute, "connected without a strict zone: %s (add \"strict\" to limit_req_zone and zone_sync_strict_state there "+
+		"and reload; if it has both, its log says what is wrong)")
+	add(absent, "missing: %s")
+	if len(whys) == 0 {
 		return "the members are about to agree on their list"
 	}
-	return "a new list of members takes effect when all of them are connected; missing: " + strings.Join(absent, ", ")
+	return "a new list of members takes effect when all of them are connected and have it; " + strings.Join(whys, "; ")
 }

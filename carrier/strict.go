@@ -73,6 +73,7 @@ type strictRunner struct {
 	seats *seating // of the register that runs, nil if none does; replaced, not changed
 	// bytes are those of letters in the inbox, holdings those of claims.
 	bytes, holdings int
+	wrote           [strict.MembersMost]wrote // by seat
 
 	// The rest belongs to the runner's goroutine.
 	config   StrictConfig
@@ -85,6 +86,7 @@ type strictRunner struct {
 	open     map[*strict.Gate]uint64 // their tags
 	leaseUS  int64                   // that they have
 	others   [strict.MembersMost]differing
+	metUS    [strict.MembersMost]int64 // since when a member is connected, while there is no group; 0: it is not
 	silent   map[*strict.Gate]*missing
 	fallen   map[*strict.Gate]*fallen
 }
@@ -142,11 +144,15 @@ func (r *strictRunner) StrictLetter(address string, m wire.Register) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.seats
-	if s == nil || s.hash != m.List || r.bytes+len(m.Letter) > wire.MaxStrictBytes {
+	if s == nil {
 		return
 	}
 	from, ok := s.of(address)
-	if !ok || strict.Seat(m.From) != from || strict.Seat(m.To) != s.self {
+	if ok {
+		r.wrote[from].note(m.List == s.hash, clock.SteadyUS())
+	}
+	if !ok || s.hash != m.List || r.bytes+len(m.Letter) > wire.MaxStrictBytes || strict.Seat(m.From) != from ||
+		strict.Seat(m.To) != s.self {
 		return
 	}
 	r.inbox = append(r.inbox, strictItem{from: from, letter: slices.Clone(m.Letter)})
@@ -391,7 +397,7 @@ func (r *strictRunner) openGates(nowUS int64) {
 		}
 	}
 	if !r.register.Founded() {
-		r.closeAll(r.unfounded(), false)
+		r.closeAll(r.unfounded(nowUS), false)
 		return
 	}
 	s := r.seats
@@ -436,10 +442,10 @@ func (r *strictRunner) end(why string, additive bool) {
 		gate.CloseTo(why, additive, clock.SteadyUS())
 	}
 	clear(r.open)
-	r.register, r.others = nil, [strict.MembersMost]differing{}
+	r.register, r.others, r.metUS = nil, [strict.MembersMost]differing{}, [strict.MembersMost]int64{}
 	clear(r.silent) // this node hears nobody from now on, and seats can change
 	r.mu.Lock()
-	r.seats, r.inbox, r.bytes, r.holdings = nil, nil, 0, 0
+	r.seats, r.inbox, r.bytes, r.holdings, r.wrote = nil, nil, 0, 0, [strict.MembersMost]wrote{}
 	r.mu.Unlock()
 	if r.file != nil {
 		if err := r.file.Close(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -235,6 +236,57 @@ func TestStrictLimitsBeginWithAllMembers(t *testing.T) {
 	}
 	nodes[2].start(members, nodes[2].strictly)
 	allReady(t, nodes)
+}
+
+// A member that is connected and takes no part is named with what to do: it has no strict zone, or another list.
+func TestAMemberThatKeepsAListFromBeginningIsNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		lacks bool
+		want  string
+	}{
+		"without strict": {true, `connected without a strict zone: %s (add "strict" to limit_req_zone`},
+		"another list":   {false, `connected with another list of zone_sync_server: %s (make the lists the same`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var nodes []*strictNode
+			var members []Member
+			for i := range 3 {
+				nodes = append(nodes, &strictNode{node: listen(t, i), dir: t.TempDir()})
+				members = append(members, nodes[i].member())
+			}
+			for _, n := range nodes[:2] {
+				n.start(members, n.strictly)
+			}
+			odd, theirs := nodes[2], members
+			if !c.lacks {
+				theirs = append(slices.Clone(members), Member{Host: "127.0.0.1", Port: 1})
+			}
+			odd.start(theirs, func(config *Config) {
+				if odd.strictly(config); c.lacks {
+					config.Strict = nil
+				}
+			})
+			for _, n := range nodes[:2] {
+				eventually(t, func() error {
+					if why, want := n.gate.Closed(), fmt.Sprintf(c.want, members[2]); !strings.Contains(why, want) || strings.Contains(why, "missing") {
+						return fmt.Errorf("node %d: %q, want %q", n.index, why, want)
+					}
+					return nil
+				})
+				if got := n.log.count("connected with"); got != 1 {
+					t.Errorf("node %d has %d lines about it, want 1", n.index, got)
+				}
+			}
+			config := odd.config
+			odd.strictly(&config)
+			config.Members = members
+			if err := odd.carrier.Reload(config); err != nil {
+				t.Fatal(err)
+			}
+			allReady(t, nodes)
+		})
+	}
 }
 
 // A name that is resolved at run time has no place in a list that all nodes have alike.
