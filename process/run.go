@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"starling/cycle"
-	"starling/lib/passfd"
 	"starling/lib/plural"
 	"starling/lib/systemd"
 	"starling/logs"
@@ -63,14 +62,14 @@ func (b *bootLog) run(o cycle.Options, args, watched []string) int {
 	ready, me := readyPipe(), thisProgram()
 	manager, err := systemd.Attend()
 	sockets, socketsErr := systemd.Sockets()
-	predecessor, legacy, legacyErr := inherited()
+	legacy, legacyErr := inherited()
 	if err := errors.Join(err, socketsErr, legacyErr); err != nil {
 		b.fail(err)
 		return 1
 	}
 	// A supervised process does not detach: the service manager waits for this process, which has its sockets. Nor does
 	// one that replaces another, which may have.
-	o.Foreground = o.Foreground || manager.Present() || len(sockets) > 0 || predecessor != nil
+	o.Foreground = o.Foreground || manager.Present() || len(sockets) > 0 || legacy != nil
 	if ready == nil && !o.Foreground { // only "daemon" is of interest here: the start reads all again
 		d, err := cycle.Read(o)
 		if err != nil {
@@ -100,8 +99,8 @@ func (b *bootLog) run(o cycle.Options, args, watched []string) int {
 	s := &running{host: cycle.NewHost(o, b.files), files: b.files, foreground: o.Foreground, self: me, life: ctx}
 	s.manager = newSupervisor(manager, s.host.Log)
 	s.changed = watch(ctx, watched) // from before the configuration is read: a change while it is read counts
-	if predecessor != nil {
-		return s.inherit(b, predecessor, legacy, signals)
+	if legacy != nil {
+		return s.inherit(b, legacy, signals)
 	}
 	admit := s.host.Hold()
 	if err := s.start(sockets); err != nil {
@@ -263,8 +262,8 @@ func (s *running) changes() <-chan string {
 }
 
 // inherit is run for a process that replaces another one.
-func (s *running) inherit(b *bootLog, from *passfd.Conn, sockets []*os.File, signals <-chan os.Signal) int {
-	if err := s.succeed(from, sockets, signals); err != nil {
+func (s *running) inherit(b *bootLog, from *legacy, signals <-chan os.Signal) int {
+	if err := s.succeed(from, signals); err != nil {
 		b.fail(err)
 		return 1
 	}

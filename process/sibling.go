@@ -28,6 +28,10 @@ import (
 // number of the sockets after it.
 const siblingVariable = "STARLING_UPGRADE"
 
+// greetingVariable has the first message of the process that this one replaces, which may die before it can send it.
+// Releases before 0.2 do not set it.
+const greetingVariable = "STARLING_UPGRADE_HELLO"
+
 // maxInherited bounds the number of sockets in siblingVariable: a higher one is a mistake, and each would be tried.
 const maxInherited = 65536
 
@@ -389,29 +393,43 @@ func (b *sibling) readOut() {
 	}
 }
 
-// inherited returns what the process that this one replaces has passed to it: an end of a pair of sockets, and its
-// listening sockets. It returns nil in any other process.
-func inherited() (*passfd.Conn, []*os.File, error) {
+// legacy is what a process passes to the one that replaces it: an end of a pair of sockets, and its listening sockets.
+type legacy struct {
+	conn    *passfd.Conn
+	sockets []*os.File
+	// greeting is its first message, as far as it was known before the other process was started; without a PID if a
+	// release that does not tell it has started this process.
+	greeting message
+}
+
+// inherited returns what the process that this one replaces has passed to it. It returns nil in any other process.
+func inherited() (*legacy, error) {
 	value, given := os.LookupEnv(siblingVariable)
 	if !given {
-		return nil, nil, nil
+		return nil, nil
 	}
-	os.Unsetenv(siblingVariable) // the name is valid: it cannot fail
+	left := new(legacy)
+	if greeting, told := os.LookupEnv(greetingVariable); told {
+		if err := json.Unmarshal([]byte(greeting), &left.greeting); err != nil {
+			return nil, fmt.Errorf("%s \"%s\" is invalid: only starling sets it", greetingVariable, greeting)
+		}
+	}
+	os.Unsetenv(siblingVariable) // the names are valid: it cannot fail
+	os.Unsetenv(greetingVariable)
 	first, count, _ := strings.Cut(value, ":")
 	fd, err := strconv.Atoi(first)
 	n, countErr := strconv.Atoi(count)
 	if err := errors.Join(err, countErr); err != nil || fd < 3 || n < 0 || n > maxInherited {
-		return nil, nil, fmt.Errorf("%s \"%s\" is invalid: only starling sets it", siblingVariable, value)
+		return nil, fmt.Errorf("%s \"%s\" is invalid: only starling sets it", siblingVariable, value)
 	}
-	files := make([]*os.File, 0, n)
 	for i := fd; i <= fd+n; i++ {
 		if _, err := unix.FcntlInt(uintptr(i), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
-			return nil, nil, fmt.Errorf("%s names descriptor %d, which is not open", siblingVariable, i)
+			return nil, fmt.Errorf("%s names descriptor %d, which is not open", siblingVariable, i)
 		}
 		if i > fd {
-			files = append(files, os.NewFile(uintptr(i), "inherited"))
+			left.sockets = append(left.sockets, os.NewFile(uintptr(i), "inherited"))
 		}
 	}
-	conn, err := passfd.Open(os.NewFile(uintptr(fd), "sibling"))
-	return conn, files, err
+	left.conn, err = passfd.Open(os.NewFile(uintptr(fd), "sibling"))
+	return left, err
 }

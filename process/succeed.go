@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"starling/lib/passfd"
 	"starling/logs"
 )
 
@@ -24,16 +23,21 @@ const (
 
 // succeed makes this process the successor of the one that has started it: it loads its configuration on that one's
 // sockets, learns all zones, and then accepts the clients. An error leaves the old process as it was, which logs it.
-func (s *running) succeed(conn *passfd.Conn, sockets []*os.File, signals <-chan os.Signal) error {
-	b := newSibling(s.host, conn)
+func (s *running) succeed(from *legacy, signals <-chan os.Signal) error {
+	b := newSibling(s.host, from.conn)
 	hello, _, err := b.receive()
 	if err != nil {
-		return fmt.Errorf("cannot hear the process that this one replaces: %w", err)
+		if hello = from.greeting; hello.PID == 0 {
+			return fmt.Errorf("cannot hear the process that this one replaces: %w; if it has ended, start this one "+
+				"again", err)
+		}
+		s.host.Log().Logf(logs.Notice, "upgrade: process %d has ended before it could greet this one: %v", hello.PID,
+			err)
 	}
 	b.pid = hello.PID
 	peer := b.peer(hello.Subject, hello.Selves)
 	s.host.Succeed(peer)
-	if err := s.host.Inherit(sockets, hello.Foreign); err != nil {
+	if err := s.host.Inherit(from.sockets, hello.Foreign); err != nil {
 		return b.tell(err)
 	}
 	admit := s.host.Hold()

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -106,10 +107,15 @@ func (s *running) begin(r request) (err error) {
 		return err
 	}
 	b.share(handover)
-	foreign := s.foreign
+	hello := s.greeting()
+	hello.Subject, hello.Selves = subject, selves
 	go b.listen()
-	return b.send(message{Kind: kindHello, PID: os.Getpid(), Subject: subject, Foreign: foreign, Selves: selves,
-		Detached: s.detached})
+	return b.send(hello)
+}
+
+// greeting is the first message to the new process, as far as it is known before that is started.
+func (s *running) greeting() message {
+	return message{Kind: kindHello, PID: os.Getpid(), Foreign: s.foreign, Detached: s.detached}
 }
 
 // awaitEnd waits a little for the end of the process that this one has replaced, which may just be ending.
@@ -141,7 +147,12 @@ func (s *running) startChild(b *sibling, end *os.File, wait time.Duration) error
 	command.Args[0] = os.Args[0]
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	command.ExtraFiles = append([]*os.File{end}, sockets...)
-	command.Env = append(os.Environ(), fmt.Sprintf("%s=3:%d", siblingVariable, len(sockets)))
+	greeting, err := json.Marshal(s.greeting())
+	if err != nil {
+		return err
+	}
+	command.Env = append(os.Environ(), fmt.Sprintf("%s=3:%d", siblingVariable, len(sockets)),
+		fmt.Sprintf("%s=%s", greetingVariable, greeting))
 	command.Env = append(command.Env, s.manager.Environment()...)
 	asRoot := s.host.KeepsRights()
 	if err := s.host.AsStarted(func() error { return startAsStarted(command, asRoot) }); err != nil {

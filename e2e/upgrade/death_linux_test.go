@@ -18,6 +18,9 @@ import (
 // delays is an environment variable with a program: this one runs it as the successor of a process, once that has ended.
 const delays = "STARLING_TEST_DELAYS"
 
+// deaf is an environment variable that lets it swallow what the process has said, as if that had ended before.
+const deaf = "STARLING_TEST_DEAF"
+
 // heardName is the file that it makes when it has been greeted.
 const heardName = "heard"
 
@@ -42,6 +45,10 @@ func delay(program string) error {
 	closed := []unix.PollFd{{Fd: pair, Events: unix.POLLRDHUP}}
 	if _, err := unix.Poll(closed, -1); err != nil {
 		return err
+	}
+	for swallow := os.Getenv(deaf) != ""; swallow; {
+		n, _, err := syscall.Recvfrom(pair, make([]byte, 1<<16), 0)
+		swallow = err == nil && n > 0
 	}
 	return syscall.Exec(program, append([]string{program}, os.Args[1:]...), os.Environ())
 }
@@ -112,13 +119,16 @@ func TestClientsThatCannotBeTakenBack(t *testing.T) {
 }
 
 // startsDelayed sends USR2, and returns the new process, which has been greeted and waits for the end of the old one.
-func startsDelayed(n *harness.Node) (heir int) {
+func startsDelayed(n *harness.Node) (heir int) { return startsBehind(n, "") }
+
+// startsBehind does so with more environment for the new process.
+func startsBehind(n *harness.Node, environment string) (heir int) {
 	n.T.Helper()
 	me, err := os.Executable()
 	if err != nil {
 		n.T.Fatal(err)
 	}
-	script(n, fmt.Sprintf("%s=%s exec %s \"$@\"", delays, harness.Binary, me))
+	script(n, fmt.Sprintf("%s %s=%s exec %s \"$@\"", environment, delays, harness.Binary, me))
 	kill(n, n.PID(), syscall.SIGUSR2)
 	n.WaitLog("upgrade: started")
 	testkit.Eventually(n.T, harness.Patience, func() error {
@@ -149,11 +159,17 @@ func TestTheOldProcessIsToldToEnd(t *testing.T) {
 // TestTheOldProcessDies: while the new one starts, which then takes over with what is on disk; and after it has taken
 // over, which it does not notice.
 func TestTheOldProcessDies(t *testing.T) {
+	for name, environment := range map[string]string{"after its first word": "", "before its first word": deaf + "=1"} {
+		t.Run(name, func(t *testing.T) { theOldProcessDies(t, environment) })
+	}
+}
+
+func theOldProcessDies(t *testing.T, environment string) {
 	n := alone(t)
 	n.Excused = "has ended without"
 	n.Wants(204, "*", "PATCH", harness.SetOne, `{"k":"on disk"}`)
 	old := n.PID()
-	startsDelayed(n)
+	startsBehind(n, environment)
 	kill(n, old, syscall.SIGKILL)
 	ends(n, old)
 	n.WaitLog("this process takes over")
