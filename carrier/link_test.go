@@ -82,6 +82,14 @@ func TestAProcessReplacesAnother(t *testing.T) {
 	if both, _ := heir.carrier.Linked(); both {
 		t.Error("the link is still there")
 	}
+	eventually(t, func() error { // it is nobody to look for
+		for _, p := range heir.carrier.Status().Peers {
+			if p.NodeID == old.carrier.Node().ID().String() && p.State != "replaced" {
+				return fmt.Errorf("the old process is shown as %s", p.State)
+			}
+		}
+		return nil
+	})
 }
 
 // An upgrade may come before the old process has found out which address of the list is its own. The new one dials it

@@ -9,6 +9,7 @@ import (
 
 	"starling/cluster"
 	"starling/cluster/wire"
+	"starling/lib/plural"
 )
 
 // maxReasons bounds how many failing members one answer lists; `members` of the status has all.
@@ -77,8 +78,9 @@ func (c *Carrier) readiness() readiness {
 		r.ready, r.reason, r.warning = false, r.warning, ""
 		return r
 	case r.ready && awaited > 0:
-		r.ready, r.reason = false, fmt.Sprintf("waiting until %d members that this node reached connect to it, too; "+
-			"if their lists lack this node, it is ready %v after its start", awaited, returnWithin)
+		r.ready, r.reason = false, fmt.Sprintf("waiting until %s to it, too; if their lists lack this node, it is "+
+			"ready %v after its start", plural.Of(awaited, "member that this node reached connects",
+			"members that this node reached connect"), returnWithin)
 		return r
 	case c.readyFor(r.ready) >= settledAfter || r.ready && both > 0:
 		c.settled.Store(true)

@@ -266,7 +266,7 @@ func TestNotReadyUntilReachedMembersConnect(t *testing.T) {
 	a.start(nil, nil)
 	b.start([]Member{a.member()}, nil)
 	eventually(t, func() error {
-		return b.readies(false, false, "waiting until 1 members that this node reached connect to it")
+		return b.readies(false, false, "waiting until 1 member that this node reached connects to it")
 	})
 	config := a.config
 	config.Members = []Member{b.member()}
@@ -277,7 +277,7 @@ func TestNotReadyUntilReachedMembersConnect(t *testing.T) {
 
 	c := listen(t, 2)
 	c.start([]Member{a.member()}, nil)
-	eventually(t, func() error { return c.readies(false, false, "waiting until 1 members") })
+	eventually(t, func() error { return c.readies(false, false, "waiting until 1 member") })
 	c.carrier.startedMS.Add(-returnWithin.Milliseconds())
 	eventually(t, func() error { return c.readies(true, false, "") })
 }

@@ -40,6 +40,7 @@ const (
 // Status describes the node for the API.
 func (c *Carrier) Status() Status {
 	status := Status{Status: c.node.Status(c.clock.Now()), Members: []MemberStatus{}}
+	c.showStrict(&status)
 	readiness := c.readiness()
 	status.Ready, status.Alone = readiness.ready, readiness.alone
 	status.NotReady, status.Warning = readiness.reason, readiness.warning

@@ -435,3 +435,38 @@ func TestStrictMessagesThatAreNotTaken(t *testing.T) {
 		t.Error("a letter in the name of another is taken")
 	}
 }
+
+// The members of a strict zone agree by views: the status shows the view and who is in it, and that the zone agrees as
+// long as all members of the list decide.
+func TestTheStatusShowsHowAStrictZoneAgrees(t *testing.T) {
+	nodes, members := strictMesh(t, 3, nil)
+	shows := func(agreement string, agree bool, state string, deciding ...Member) {
+		t.Helper()
+		var want []string
+		for _, m := range deciding {
+			want = append(want, m.String())
+		}
+		slices.Sort(want)
+		for _, n := range nodes[:2] {
+			eventually(t, func() error {
+				s := n.carrier.Status()
+				z := s.Zones["lim"]
+				if z.Strict == nil || z.Agreement != agreement || s.Agree != agree || z.Strict.State != state || z.Strict.Configured != 3 ||
+					!slices.Equal(z.Strict.Members, want) || z.Strict.View == 0 {
+					return fmt.Errorf("node %d: %q, %v, %+v, want %q, %v, %v", n.index, z.Agreement, s.Agree, z.Strict, agreement, agree, want)
+				}
+				return nil
+			})
+		}
+	}
+	shows("agree", true, "member", members...)
+	if z := nodes[0].carrier.Status().Zones["kv"]; z.Strict != nil {
+		t.Errorf("a zone of pairs is strict: %+v", z.Strict)
+	}
+	config := nodes[2].config
+	config.Strict = nil
+	if err := nodes[2].carrier.Reload(config); err != nil {
+		t.Fatal(err)
+	}
+	shows("unknown", false, "member", members[:2]...)
+}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"starling/cluster/strict"
+	"starling/lib/plural"
 	"starling/logs"
 )
 
@@ -52,7 +53,7 @@ func (r *strictRunner) tellFallen(nowUS int64) {
 		case s.State != "waiting" && f != nil:
 			if delete(r.fallen, gate); f.told && s.State == "member" {
 				r.carrier.logf(logs.Notice, "strict limits: %v decides with the other members again; alone, this node "+
-					"admitted %d requests", gate, s.Fallback.Admitted-f.admitted)
+					"admitted %s", gate, plural.Of(s.Fallback.Admitted-f.admitted, "request", "requests"))
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package carrier
 import (
 	"fmt"
 
+	"starling/cluster"
 	"starling/lib/clock"
 )
 
@@ -25,4 +26,44 @@ func (c *Carrier) StrictUnsettled() string {
 		}
 	}
 	return ""
+}
+
+// showStrict shows how the members agree on strict zones: by their views, and not by what their additive counts have.
+// They agree while this node decides, in a view with all members of the list.
+func (c *Carrier) showStrict(status *Status) {
+	config := c.config.Load().Strict
+	if config == nil {
+		return
+	}
+	configured := c.strict.membersOfList()
+	for _, gate := range config.Gates {
+		z, shared := status.Zones[gate.Name]
+		if !shared {
+			continue
+		}
+		s := gate.Status(clock.SteadyUS())
+		shown := &cluster.StrictZone{
+			State: s.State, Reason: s.Closed, View: s.View.Number, Members: []string{}, Configured: configured,
+			KeysHeld: s.Keys, KeysOwned: s.Owned,
+		}
+		for _, m := range s.View.Members {
+			if m.Seat >= 0 && int(m.Seat) < len(s.Members) {
+				shown.Members = append(shown.Members, s.Members[m.Seat])
+			}
+		}
+		switch {
+		case s.Closed != "" && gate.Additive():
+			shown.State = "additive" // its agreement is that of the counts
+		case s.Closed != "":
+			shown.State = "closed"
+		}
+		if z.Strict = shown; shown.State != "additive" {
+			z.Agreement = "unknown"
+			if shown.State == "member" && len(shown.Members) == configured {
+				z.Agreement = "agree"
+			}
+		}
+		status.Zones[gate.Name] = z
+	}
+	status.SumUp()
 }

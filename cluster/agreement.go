@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"slices"
+
 	"starling/lib/clock"
 	"starling/zone"
 )
@@ -31,6 +33,8 @@ type comparison struct {
 	agreed      content
 	framesLost  bool
 	lineage     uint64 // of the peer's zone when the two agreed
+	rejected    string // why one of the two rejected records since the two last agreed
+	pauseMS     int64  // of this node's repairs that change nothing
 	sinceMS     int64  // monotonic, of the first agreement since both connections were established; 0 for none
 }
 
@@ -84,7 +88,16 @@ func contentOf(z *zoneState, digests *[zone.Shards]uint64) (c content, ok bool) 
 // hearing is what the sessions of a peer have told.
 type hearing struct {
 	silent bool
-	ready  map[string]int64 // since when it pushes zones that are ready and can be compared; monotonic
+	readMS int64              // monotonic, of the last bytes of its connection to this node
+	ready  map[string]int64   // since when it pushes zones that are ready and can be compared; monotonic
+	counts map[string]counted // of zones that it pushes and that cannot be compared
+}
+
+// counted is how complete a zone of sums or of counts has what a peer told.
+type counted struct {
+	ready bool
+	lacks int  // shards of which the peer has told more than this node has
+	full  bool // and for which it has no room
 }
 
 // hear adds what a session tells of its peer.
@@ -96,23 +109,59 @@ func (s *Session) hear(of map[NodeID]*hearing, now clock.Reading) {
 	}
 	h := of[s.peer.id]
 	if h == nil {
-		h = &hearing{ready: make(map[string]int64)}
+		h = &hearing{ready: make(map[string]int64), counts: make(map[string]counted)}
 		of[s.peer.id] = h
 	}
 	h.silent = h.silent || after(now, s.lastReadMS.Load(), silentBeats*s.beatMS+silentSlackMS)
-	if s.Outgoing || !s.comparesDigests() {
+	if s.Outgoing {
 		return
 	}
+	h.readMS = s.lastReadMS.Load()
 	for _, iz := range s.intake.list() {
-		if iz != nil && s.their.Zones[iz.index].Ready {
-			h.ready[iz.state.info.Name] = max(s.intake.repliedMS, iz.readyMS)
+		if iz == nil {
+			continue
+		}
+		isReady, name := s.their.Zones[iz.index].Ready, iz.state.info.Name
+		if _, compared := iz.state.shared.(zone.Comparable); !compared {
+			h.counts[name] = iz.counted(isReady)
+		} else if isReady && s.comparesDigests() {
+			h.ready[name] = max(s.intake.repliedMS, iz.readyMS)
 		}
 	}
+}
+
+func (iz *intakeZone) counted(isReady bool) counted {
+	c := counted{ready: isReady, lacks: count(iz.state.shared.Lacks(iz.origin))}
+	if living, ok := iz.state.shared.(zone.Living); ok {
+		c.full = c.lacks > count(living.Wants(iz.origin))
+	}
+	return c
+}
+
+// countsAgreement is the state of a zone of sums or counts, which have no digests. What this node has of a peer is
+// complete or not, and it knows which.
+func (h *hearing) countsAgreement(name string, now clock.Reading) (a Agreement, told bool) {
+	if h == nil {
+		return a, false
+	}
+	c, told := h.counts[name]
+	a = Agreement{State: saysUnknown, DifferingShards: c.lacks, AgeMS: now.MonoMS - h.readMS}
+	switch {
+	case h.silent || !c.ready:
+	case c.lacks == 0:
+		a.State = saysAgree
+	case c.full:
+		a.State = saysFull
+	}
+	return a, told
 }
 
 // agreement is the state of a zone and a peer as shown to the operator. A peer that is heard and ready, and sends no
 // digests, has a zone that has evicted or rejected records. Called with Node.mu held.
 func (p *peer) agreement(name string, z *shownZone, h *hearing, now clock.Reading) (a Agreement, compared bool) {
+	if z.counts {
+		return h.countsAgreement(name, now)
+	}
 	c := p.compared[name]
 	sinceMS, pushed := int64(0), false
 	if h != nil {
@@ -128,6 +177,8 @@ func (p *peer) agreement(name string, z *shownZone, h *hearing, now clock.Readin
 		DifferingShards: c.differing,
 		FreshRecords:    c.left,
 		AgeMS:           now.MonoMS - c.atMS,
+		Rejected:        c.rejected,
+		RepairPauseMS:   c.pauseMS,
 	}
 	switch {
 	case z.full:
@@ -144,6 +195,7 @@ func (p *peer) agreement(name string, z *shownZone, h *hearing, now clock.Readin
 type shownZone struct {
 	content content
 	full    bool
+	counts  bool // it has sums or counts, no digests
 }
 
 // sumUpAgreement returns how each zone compares with the connected members, and the state of all together. unreached
@@ -151,15 +203,7 @@ type shownZone struct {
 // connect could keep the agreement unknown, or differing, for as long as it likes. A member that dials but cannot be
 // dialled is not reached.
 func (s *Status) sumUpAgreement(unreached bool) {
-	s.Agreement = saysAlone
-	mismatched := false
-	for _, p := range s.Peers {
-		mismatched = mismatched || p.Pushing && len(p.Mismatches) > 0
-	}
 	for name, z := range s.Zones {
-		if z.Agreement == "" {
-			continue
-		}
 		for _, p := range s.Peers {
 			state := saysUnknown
 			if d, ok := p.Digests[name]; ok {
@@ -169,13 +213,22 @@ func (s *Status) sumUpAgreement(unreached bool) {
 				z.Agreement = state
 			}
 		}
-		s.worse(z.Agreement)
 		s.Zones[name] = z
 	}
-	s.Agree = gravity[s.Agreement] <= gravity[saysAgree] && !mismatched
-	if unreached {
+	if s.SumUp(); unreached {
 		s.Unreached()
 	}
+}
+
+// SumUp makes the agreement of the node from those of its zones.
+func (s *Status) SumUp() {
+	s.Agreement = saysAlone
+	for _, z := range s.Zones {
+		s.worse(z.Agreement)
+	}
+	s.Agree = gravity[s.Agreement] <= gravity[saysAgree] && !slices.ContainsFunc(s.Peers, func(p PeerStatus) bool {
+		return p.Pushing && len(p.Mismatches) > 0
+	})
 }
 
 func (s *Status) worse(state string) {
@@ -184,10 +237,10 @@ func (s *Status) worse(state string) {
 	}
 }
 
-// Unreached notes that a member is not connected: its contents of each comparable zone are unknown.
+// Unreached notes that a member is not connected: its contents of each zone are unknown.
 func (s *Status) Unreached() {
 	for name, z := range s.Zones {
-		if z.Agreement != "" && gravity[saysUnknown] > gravity[z.Agreement] {
+		if gravity[saysUnknown] > gravity[z.Agreement] {
 			z.Agreement = saysUnknown
 			s.Zones[name] = z
 		}

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"starling/zone"
+	"starling/zone/kinds"
 )
 
 // says is what a host tells its operator of all zones, and of the pairs of its first peer.
@@ -134,13 +137,10 @@ func TestAZoneDoesNotAgreeWhileAMemberIsLost(t *testing.T) {
 		t.Helper()
 		for _, i := range []int{0, 1} {
 			status := f.hosts[i].node.Status(f.hosts[i].reading())
-			for _, name := range []string{"kv", "sess"} {
+			for _, name := range []string{"kv", "sess", "lim"} {
 				if got := status.Zones[name].Agreement; got != want {
 					t.Errorf("%s: host%d says %q of zone %s, want %q", what, i, got, name, want)
 				}
-			}
-			if got := status.Zones["lim"].Agreement; got != "" {
-				t.Errorf("%s: host%d says %q of limits, which cannot be compared", what, i, got)
 			}
 		}
 	}
@@ -180,4 +180,55 @@ func TestAStrangerDoesNotKeepNodesFromAgreeing(t *testing.T) {
 			t.Errorf("host%d says %q, %v, and %q of its pairs", h.index, status.Agreement, status.Agree, status.Zones["kv"].Agreement)
 		}
 	}
+}
+
+// Limits, counts of connections and findings of health checks have no digests. A node knows of each peer whether it has
+// all that the peer told, and says so; a cluster of such zones only is not alone.
+func TestZonesOfCountsAgreeWhenNothingIsLacking(t *testing.T) {
+	f := newFabric(t, 2)
+	var conns []*kinds.Conn
+	for _, h := range f.hosts {
+		conn := kinds.NewConn(kinds.ConnConfig{Name: "conns", Expression: "$addr", Bytes: 1 << 20, Incarnation: uint64(h.index) + 1})
+		conns = append(conns, conn)
+		h.reload(h.bucket, conn, kinds.NewHealth(kinds.HealthConfig{Name: "health", Expression: "x", Bytes: 1 << 20, Incarnation: uint64(h.index) + 1}))
+	}
+	must := func(what, want string, agree bool) {
+		t.Helper()
+		for _, h := range f.hosts {
+			s := h.node.Status(h.reading())
+			for _, name := range []string{"lim", "conns", "health"} {
+				if got := s.Zones[name].Agreement; got != want {
+					t.Errorf("%s: host%d says %q of %s, want %q", what, h.index, got, name, want)
+				}
+			}
+			if s.Agreement != want || s.Agree != agree {
+				t.Errorf("%s: host%d says %q, %v", what, h.index, s.Agreement, s.Agree)
+			}
+		}
+	}
+	f.settle(6000, "connected", func() bool { return f.connected(0, 1) && f.connected(1, 0) })
+	f.step(1000)
+	must("in quiet", "agree", true)
+	told := 0
+	for _, s := range f.hosts[1].node.all() {
+		for _, iz := range s.intake.list() {
+			if !s.Outgoing && iz != nil && iz.state.shared == conns[1] {
+				conns[1].Forfeit(iz.origin, iz.last+1) // frames were lost, and the counts must be told anew
+				told++
+			}
+		}
+	}
+	d := f.hosts[1].node.Status(f.hosts[1].reading()).Peers[0].Digests["conns"]
+	if told != 1 || d.State != "unknown" || d.DifferingShards != zone.Shards {
+		t.Errorf("of a peer whose counts it lacks it says %+v", d)
+	}
+	f.step(500)
+	must("when all was told again", "agree", true)
+	f.block(0, 1)
+	f.step(int(Defaults.TimeoutMS) + 1000)
+	must("without its member", "unknown", false)
+	f.hosts[0].know(1)
+	f.hosts[1].know(0)
+	f.step(1000)
+	must("without members", "alone", true)
 }

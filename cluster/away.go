@@ -7,6 +7,7 @@ import (
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
+	"starling/lib/plural"
 	"starling/zone"
 )
 
@@ -345,8 +346,9 @@ func (s *Session) bury(
 	deleted = len(d.buryHere) - len(kept) + len(d.buryThere)
 	if deleted > 0 {
 		s.node.tell(s, Notice,
-			"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had "+
-				"deleted, sent it %d deletions", pz.state.info.Name, s.name(), buried, len(d.buryThere))
+			"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %s that it had "+
+				"deleted, sent it %s", pz.state.info.Name, s.name(), plural.Of(buried, "record", "records"),
+			plural.Of(len(d.buryThere), "deletion", "deletions"))
 	}
 	if len(d.buryThere) == 0 {
 		return deleted
@@ -420,7 +422,7 @@ func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 	// the dialer finds those that stay in the next comparison, and requests them
 	buried, _ := compared.Bury(elements, throughMS, s.node.clocks.clusterTime(now))
 	s.node.tell(s, Notice,
-		"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted",
-		iz.state.info.Name, s.name(), buried)
+		"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %s that it had deleted",
+		iz.state.info.Name, s.name(), plural.Of(buried, "record", "records"))
 	return nil
 }

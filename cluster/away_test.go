@@ -122,7 +122,7 @@ func TestAcceptorIsToldWhatWasDeleted(t *testing.T) {
 	f.hosts[0].members = nil // it dials nobody, so it compares
 	f.blocked = map[[2]int]bool{}
 	f.settle(8000, "deleted", func() bool { return f.hosts[0].get("old") == "" && f.hosts[1].get("old") == "" })
-	if len(f.hosts[0].said("records that it had deleted")) == 0 {
+	if len(f.hosts[0].said("that it had deleted")) == 0 {
 		t.Error("host 0 was not told")
 	}
 }

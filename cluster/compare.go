@@ -7,6 +7,7 @@ import (
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
+	"starling/lib/plural"
 	"starling/zone"
 )
 
@@ -114,7 +115,7 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 		}
 	}
 	if more := len(mismatched) - maxMismatches; more > 0 {
-		rest := unshared{fmt.Sprintf("%d more zones are not shared", more), sameZones}
+		rest := unshared{plural.Of(more, "more zone is not shared", "more zones are not shared"), sameZones}
 		mismatched = append(mismatched[:maxMismatches:maxMismatches], rest)
 	}
 	different = different[:min(len(different), maxMismatches)]

@@ -327,7 +327,7 @@ type leaving struct {
 	// how often in a row it was. untilMS is when it counts again at the earliest if it catches up; monotonic.
 	misses, hits int
 	untilMS      int64
-	retryMS int64 // when a question is put to the peer again, although it has not answered the last one
+	retryMS      int64 // when a question is put to the peer again, although it has not answered the last one
 }
 
 // A peer that never acknowledges in time, such as one behind a long line, costs one wait at the beginning, one after

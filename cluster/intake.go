@@ -10,6 +10,7 @@ import (
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
+	"starling/lib/plural"
 	"starling/zone"
 )
 
@@ -196,10 +197,11 @@ func (s *Session) refused(iz *intakeZone, applied zone.Applied, now clock.Readin
 	n := s.node
 	n.mu.Lock()
 	ahead := s.peer.offsetMS - n.clocks.offsetMS(now)
+	what, why := plural.Of(iz.refused, "record", "records"), iz.whyRefused(ahead)
+	s.peer.noteRejected(iz.state, fmt.Sprintf("this node rejected %s of the peer: %s", what, why))
 	n.mu.Unlock()
 	s.send(wire.TypeReport, wire.Report{Zone: iz.index, Records: uint64(iz.refused), AheadMS: ahead}.Append(nil))
-	n.tell(s, Warning, "rejected %d records of zone %q from peer %s: %s", iz.refused, iz.state.info.Name, s.name(),
-		iz.whyRefused(ahead))
+	n.tell(s, Warning, "rejected %s of zone %q from peer %s: %s", what, iz.state.info.Name, s.name(), why)
 	iz.refused, iz.ahead, iz.reportMS = 0, 0, now.MonoMS
 	iz.invalid, iz.fault = 0, nil
 }
@@ -210,7 +212,7 @@ func (iz *intakeZone) whyRefused(aheadMS int64) string {
 	var reasons []string
 	because := func(count int, why string) {
 		if count > 0 && count < iz.refused {
-			why = fmt.Sprintf("%d records: %s", count, why)
+			why = fmt.Sprintf("%s: %s", plural.Of(count, "record", "records"), why)
 		}
 		if count > 0 {
 			reasons = append(reasons, why)

@@ -8,6 +8,7 @@ import (
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
+	"starling/lib/plural"
 	"starling/zone"
 )
 
@@ -207,7 +208,8 @@ func (n *Node) decideReady(z *zoneState, now clock.Reading) {
 	z.shared.Release(n.clocks.clusterTime(now))
 	how := "no peer to sync from"
 	if connected := n.connected(); connected > 0 {
-		how += fmt.Sprintf(": none of %d connected peers was ready before; they compare their records now", connected)
+		how += fmt.Sprintf(": %s ready before; all compare their records now",
+			plural.Of(connected, "connected peer was not", "connected peers were not"))
 	}
 	if taught {
 		if compared, ok := z.shared.(zone.Comparable); ok {

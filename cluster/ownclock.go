@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"starling/lib/clock"
+	"starling/lib/plural"
 	"starling/zone"
 )
 
@@ -124,5 +125,6 @@ func (n *Node) watchClock(now clock.Reading) {
 		}
 	}
 	n.agreedUntil(view.WallMS)
-	n.event(Notice, "this node's time went back by %v; restamped and resent %d records", ms(back), reissued)
+	n.event(Notice, "this node's time went back by %v; restamped and resent %s", ms(back),
+		plural.Of(reissued, "record", "records"))
 }

@@ -37,6 +37,25 @@ func TestARestartedMemberIsShownOnce(t *testing.T) {
 	}
 }
 
+// As soon as another node answers at the address of a lost one, that is named as replaced: nobody has to look for it.
+func TestALostPeerIsReplacedByWhoAnswersAtItsAddress(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	before := f.hosts[1].node.ID().String()
+	f.hosts[1].startAs(200)
+	states := map[string]string{}
+	f.settle(8000, "connected with the next one", func() bool {
+		clear(states)
+		for _, p := range f.hosts[0].node.Status(f.hosts[0].reading()).Peers {
+			states[p.NodeID] = p.State
+		}
+		return states[NodeID(200).String()] == "connected"
+	})
+	if states[before] != "replaced" {
+		t.Errorf("the peers are %v, want %s replaced", states, before)
+	}
+}
+
 // A peer that is down, and at whose address nobody answers, stays in the status to be asked about.
 func TestALostMemberStaysShown(t *testing.T) {
 	f := newFabric(t, 2)

@@ -6,6 +6,7 @@ import (
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
+	"starling/lib/plural"
 	"starling/zone"
 )
 
@@ -280,9 +281,8 @@ func (s *Session) reported(body []byte, now clock.Reading) error {
 	if pz == nil {
 		return s.unlessRetired(r.Zone, "peer reports on")
 	}
-	why := "its zone is full (increase the zone size), the records were stamped while this node's clock was " +
-		"ahead, or its release does not accept their contents; see its error log"
-	reissued := 0
+	why, reissued := "its zone is full (increase the zone size), the records were stamped while this node's clock was "+
+		"ahead, or its release does not accept their contents; see its error log", 0
 	if compared, ok := pz.state.shared.(zone.Comparable); ok {
 		s.node.watchClock(now) // knows by how much, if time went back
 		reissued = compared.Reissue(s.node.clocks.clusterTime(now))
@@ -290,13 +290,13 @@ func (s *Session) reported(body []byte, now clock.Reading) error {
 	if r.AheadMS > maxAheadMS {
 		why = fmt.Sprintf("this node's clock is %v ahead of the cluster; correct it", ms(r.AheadMS))
 	}
-	if reissued > 0 {
-		if r.AheadMS <= maxAheadMS {
-			why = "this node's clock was too far ahead"
-		}
-		why += fmt.Sprintf("; restamped and resent %d records", reissued)
+	if reissued > 0 && r.AheadMS <= maxAheadMS {
+		why = "this node's clock was too far ahead"
 	}
-	s.node.tell(s, Warning, "peer %s rejected %d records of zone %q: %s", s.name(), r.Records, pz.state.info.Name, why)
+	if reissued > 0 {
+		why += "; restamped and resent " + plural.Of(reissued, "record", "records")
+	}
+	s.wasRejected(pz.state, plural.Of(r.Records, "record", "records"), why)
 	return nil
 }
 

@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
+	"starling/lib/plural"
 	"starling/zone"
 )
 
@@ -23,6 +25,8 @@ const (
 	// a peer rejects.
 	repairPauseMS    = 1000
 	repairPauseMaxMS = 64_000
+	// repairToldMS is the pause at which the log says so: four such repairs in a row.
+	repairToldMS = 8 * repairPauseMS
 	// narrower is the factor by which the range of shards of a sketch shrinks after a failure to decode.
 	narrower = 4
 )
@@ -301,8 +305,8 @@ func (s *Session) teachInstead(iz *intakeZone, now clock.Reading) {
 			rest.Add(shard)
 		}
 	}
-	s.node.tell(s, Notice, "zone %q differs from peer %s in too many records to repair; resyncing %d shards",
-		iz.state.info.Name, s.name(), count(rest))
+	s.node.tell(s, Notice, "zone %q differs from peer %s in too many records to repair; resyncing %s",
+		iz.state.info.Name, s.name(), plural.Of(count(rest), "shard", "shards"))
 	iz.state.askFor(s, wire.TeachRequest{Zone: iz.index, Shards: rest, Both: true}, now)
 	m.sent++ // something is to change
 	s.repairDone(iz, now)
@@ -323,13 +327,14 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 		m.pauseMS = repairPauseMS // it is a matter of seconds
 	case m.won == 0 && m.sent == m.lastSent && m.wanted == m.lastWanted:
 		m.pauseMS = min(max(2*m.pauseMS, repairPauseMS), repairPauseMaxMS) // the same again, without any change
+		s.changesNothing(iz)
 	default:
 		m.pauseMS = 0
 		iz.state.repairs.Add(1)
 		m.from, m.to = m.from+m.sent, m.to+m.wanted
 		if m.loggedMS == 0 || after(now, m.loggedMS, reportEveryMS) {
-			n.tell(s, Info, "repaired zone %q with peer %s: received %d records, sent %d", iz.state.info.Name, s.name(),
-				m.from, m.to)
+			n.tell(s, Info, "repaired zone %q with peer %s: received %s, sent %d", iz.state.info.Name, s.name(),
+				plural.Of(m.from, "record", "records"), m.to)
 			m.from, m.to, m.loggedMS = 0, 0, now.MonoMS
 		}
 	}
@@ -340,6 +345,21 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	}
 }
 
+// changesNothing shows that repairs of a zone change nothing, and tells it once.
+func (s *Session) changesNothing(iz *intakeZone) {
+	m := &iz.mending
+	s.node.mu.Lock()
+	c := s.peer.comparison(iz.state.info.Name)
+	c.pauseMS = m.pauseMS
+	why := cmp.Or(c.rejected, "look for rejected records in the log of the peer")
+	s.node.mu.Unlock()
+	if m.pauseMS == repairToldMS {
+		s.node.tell(s, Warning, "zone %q differs from peer %s in %s, and repairs change nothing: %s; this node "+
+			"tries again ever more seldom, at least every %v", iz.state.info.Name, s.name(),
+			plural.Of(m.sent+m.wanted, "record", "records"), why, ms(repairPauseMaxMS))
+	}
+}
+
 // noteAgreed notes that two nodes agree, except for so many ignored records. compared is the content of this node at
 // that time.
 func (n *Node) noteAgreed(p *peer, z *zoneState, theirs uint64, left int, compared content, now clock.Reading) {
@@ -347,6 +367,7 @@ func (n *Node) noteAgreed(p *peer, z *zoneState, theirs uint64, left int, compar
 	defer n.mu.Unlock()
 	c := p.comparison(z.info.Name)
 	c.left, c.isConfirmed, c.confirmedMS = left, true, now.MonoMS
+	c.rejected, c.pauseMS = "", 0
 	if left == 0 {
 		c.agreedMS, c.agreed = now.MonoMS, compared
 	}

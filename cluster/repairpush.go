@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 
 	"starling/cluster/wire"
@@ -17,6 +18,21 @@ const maxRepairJobs = 8
 type repairJob struct {
 	wanted []zone.Element
 	end    *wire.RepairEnd // nil for records that the peer requested by name
+}
+
+// wasRejected shows and tells that the peer rejected records of a zone.
+func (s *Session) wasRejected(z *zoneState, records, why string) {
+	s.node.mu.Lock()
+	s.peer.noteRejected(z, fmt.Sprintf("the peer rejected %s of this node: %s", records, why))
+	s.node.mu.Unlock()
+	s.node.tell(s, Warning, "peer %s rejected %s of zone %q: %s", s.name(), records, z.info.Name, why)
+}
+
+// noteRejected keeps why records were rejected, until the two nodes agree again. Called with Node.mu held.
+func (p *peer) noteRejected(z *zoneState, why string) {
+	if _, compared := z.shared.(zone.Comparable); compared {
+		p.comparison(z.info.Name).rejected = why
+	}
 }
 
 // sketched decodes the difference to the acceptor's sketch. Called with mu held.

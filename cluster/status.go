@@ -43,6 +43,8 @@ type ZoneStatus struct {
 	// Agreement is the worst of all members': see Agreement.State. It is "unknown" while one is not connected, and
 	// "alone" if there is none.
 	Agreement string `json:"agreement,omitempty"`
+	// Strict is how the members agree on limits that are never exceeded: by views. Nil for other zones.
+	Strict *StrictZone `json:"strict,omitempty"`
 	// RecordBytes and TombstoneBytes are the memory of the zone's records, and of the Tombstones of deleted ones.
 	// Records evict tombstones. GaveUp are those evicted before the end of their lifetime; members that were away since
 	// learn those deletions in another way.
@@ -67,6 +69,21 @@ type ZoneStatus struct {
 	RepairSent int64 `json:"records_repair_sent"`
 }
 
+// StrictZone is a zone whose limit is never exceeded, as this node sees it.
+type StrictZone struct {
+	// State is "member", "waiting", "additive" or "closed"; Reason says why it is one of the last two.
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+	// View is the number of the agreed list of the nodes that decide, Members are these. Configured is how many members
+	// the configuration lists: all of them, if the nodes agree.
+	View       uint64   `json:"view"`
+	Members    []string `json:"members"`
+	Configured int      `json:"configured"`
+	// KeysHeld are those of whose limit this node holds a part, KeysOwned those that it distributes.
+	KeysHeld  int `json:"keys_held"`
+	KeysOwned int `json:"keys_owned"`
+}
+
 // UpdateStatus counts the frames to peers that have records: no heartbeats, acknowledgements or comparisons.
 type UpdateStatus struct {
 	MsgsOut  int64 `json:"msgs_out"`
@@ -85,7 +102,8 @@ type NodeStatus struct {
 // PeerStatus is one other node.
 type PeerStatus struct {
 	NodeID string `json:"node_id"`
-	// State is "connected" in both directions, "pushing" or "accepted" in one only, or "lost".
+	// State is "connected" in both directions, "pushing" or "accepted" in one only, "lost", or "replaced": it is gone
+	// for good, because another node answers at its address, or because it was an earlier process of this one.
 	State string `json:"state"`
 	// Pushing and Accepted report whether the connection to and from the peer is established.
 	Pushing  bool   `json:"pushing"`
@@ -115,13 +133,19 @@ type PeerStatus struct {
 type Agreement struct {
 	// State is "agree", "differ", "full, not comparable" if one of the two zones has evicted or rejected records, or
 	// "unknown": not compared since the last write here, or in the last round, or the peer has been silent for two
-	// heartbeats.
+	// heartbeats. Limits and counts of connections have no digests: "agree" means that this node has all that the peer
+	// told, "unknown" that it is being told the rest.
 	State string `json:"state"`
-	// DifferingShards of 256; a few are normal while records are in flight.
+	// DifferingShards of 256; a few are normal while records are in flight. Of limits and counts those of which this
+	// node lacks something.
 	DifferingShards int `json:"differing_shards"`
 	// FreshRecords were in flight at the last comparison of the records themselves.
 	FreshRecords int   `json:"fresh_records"`
 	AgeMS        int64 `json:"age_ms"`
+	// Rejected is why one of the two nodes rejected records of the other since they last agreed.
+	Rejected string `json:"rejected,omitempty"`
+	// RepairPauseMS is how long this node waits before it repairs again, because repairs change nothing.
+	RepairPauseMS int64 `json:"repair_pause_ms,omitempty"`
 }
 
 // Status describes the node at a moment.
@@ -154,11 +178,14 @@ func (n *Node) Status(now clock.Reading) Status {
 	for _, z := range table.list {
 		stats := z.shared.Stats()
 		out.Zones[z.info.Name] = z.status(stats, slowest[z.info.Name])
-		if _, compared := z.shared.(zone.Comparable); compared {
-			mine, ok := contentOf(z, new([zone.Shards]uint64))
-			shown[z.info.Name] = &shownZone{content: mine, full: !ok}
+		if _, compared := z.shared.(zone.Comparable); !compared {
+			shown[z.info.Name] = &shownZone{counts: true}
+			continue
 		}
+		mine, ok := contentOf(z, new([zone.Shards]uint64))
+		shown[z.info.Name] = &shownZone{content: mine, full: !ok}
 	}
+	replaced := n.replaced()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for id, p := range n.peers {
@@ -167,6 +194,9 @@ func (n *Node) Status(now clock.Reading) Status {
 		status.Pushing, status.Teaching, status.LagMS = pushing, push.teaching, push.lagMS
 		status.LeftOut = push.leftOut
 		status.State = connectedState(pushing, status.Accepted)
+		if status.State == lost && (replaced[id] || p.sibling) {
+			status.State = "replaced"
+		}
 		for _, pending := range push.pending {
 			status.Pending += pending
 		}
@@ -186,8 +216,10 @@ func connectedState(pushing, accepted bool) string {
 	case accepted:
 		return "accepted"
 	}
-	return "lost"
+	return lost
 }
+
+const lost = "lost"
 
 // status returns the status of one zone; pending are the records that the slowest peer lacks.
 func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
@@ -199,8 +231,9 @@ func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
 		Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited, Ahead: stats.Ahead,
 		Repairs: z.repairs.Load(), Repaired: z.repaired.Load(), RepairSent: z.repairSent.Load(),
 	}
+	status.Agreement = saysAlone
 	if compared, ok := z.shared.(zone.Comparable); ok {
-		status.Agreement, status.Changes = saysAlone, compared.Changes()
+		status.Changes = compared.Changes()
 		if status.Digest == "" { // it lacks records, so it cannot be compared
 			status.Agreement = saysFull
 		}

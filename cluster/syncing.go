@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"starling/lib/clock"
+	"starling/lib/plural"
 	"starling/zone"
 )
 
@@ -26,8 +27,9 @@ func (z *zoneState) progressLine(teachers int, now clock.Reading) string {
 		return ""
 	}
 	z.learner.toldMS = now.MonoMS
-	return fmt.Sprintf("zone %q: the initial sync has brought %d of %d shards from %d peers; it has %d records",
-		z.info.Name, zone.Shards-count(z.learner.missing), zone.Shards, teachers, z.shared.Stats().Records)
+	return fmt.Sprintf("zone %q: the initial sync has brought %d of %d shards from %s; it has %s",
+		z.info.Name, zone.Shards-count(z.learner.missing), zone.Shards, plural.Of(teachers, "peer", "peers"),
+		plural.Of(z.shared.Stats().Records, "record", "records"))
 }
 
 // Syncing says how far the initial sync of each zone is that is not ready.

@@ -38,7 +38,7 @@ func TestALongSyncTellsItsProgress(t *testing.T) {
 		}
 	}
 	said := newcomer.said(lines)
-	if shards == 0 || shards == zone.Shards || !strings.Contains(said[1], "of 256 shards from 1 peers; it has ") || said[0] == said[1] {
+	if shards == 0 || shards == zone.Shards || !strings.Contains(said[1], "of 256 shards from 1 peer; it has ") || said[0] == said[1] {
 		t.Errorf("with %d shards: %q", shards, said)
 	}
 	if got := newcomer.node.Syncing(); len(got) == 0 || !strings.HasPrefix(got[0], `zone "kv" has `) {

@@ -165,7 +165,7 @@ func TestSenderOfFutureStampsIsTold(t *testing.T) {
 	if f.step(50); odd.get("k") != "later" {
 		t.Errorf("what was written later is beaten by %q", odd.get("k"))
 	}
-	lines := odd.said("rejected 1 records")
+	lines := odd.said("rejected 1 record")
 	if len(lines) == 0 || !strings.Contains(lines[0], "this node's clock is 10m0s ahead of the cluster") {
 		t.Errorf("the sender was told %q", lines)
 	}

@@ -34,7 +34,7 @@ func TestViews(t *testing.T) {
 		int64(kv.Bytes) != want.RecordBytes {
 		t.Errorf("zone kv of host 1 is told as %+v, and is %+v", kv, want)
 	}
-	if lim := second.Zones["lim"]; lim.Digest != "" || lim.Agreement != "" || lim.Records != 1 {
+	if lim := second.Zones["lim"]; lim.Digest != "" || lim.Agreement != "agree" || lim.Records != 1 {
 		t.Errorf("zone lim of host 1 is told as %+v", lim)
 	}
 	if len(second.Peers) != 2 || second.Peers[1].NodeID != NodeID(102).String() || second.Peers[1].State != "connected" ||

@@ -25,6 +25,7 @@ const (
 	connected  = "connected"
 	pushing    = "pushing"
 	accepted   = "accepted"
+	replaced   = "replaced"
 	connecting = "connecting"
 	unresolved = "unresolved"
 	differ     = "differ"
@@ -65,10 +66,13 @@ func problems(s *carrier.Status) []string {
 	for _, name := range slices.Sorted(maps.Keys(s.Zones)) {
 		z := s.Zones[name]
 		if z.Agreement == differ {
-			add("zone %s differs from that of %s", plain(name), differing(s, name))
+			add("zone %s differs from that of %s%s", plain(name), differing(s, name), rejected(s, name))
 		}
 		if z.Agreement == fullThere && !z.Full {
 			add("zone %s of a peer is full and cannot be compared: increase its size there", plain(name))
+		}
+		if z.Strict != nil && z.Strict.State == "closed" {
+			add("strict zone %s does not decide: %s", plain(name), plain(z.Strict.Reason))
 		}
 		if z.Full {
 			add("zone %s rejects or has evicted records: increase its size", plain(name))
@@ -93,6 +97,16 @@ func differing(s *carrier.Status, zone string) string {
 		names += peerName(p)
 	}
 	return orUnknown(names)
+}
+
+// rejected is why a zone goes on to differ, if records of it were rejected.
+func rejected(s *carrier.Status, zone string) string {
+	for _, p := range s.Peers {
+		if why := p.Digests[zone].Rejected; why != "" {
+			return ": " + plain(why)
+		}
+	}
+	return ""
 }
 
 func orUnknown(text string) string {

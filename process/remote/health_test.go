@@ -53,6 +53,13 @@ func TestProblems(t *testing.T) {
 			s.Zones["one"] = cluster.ZoneStatus{Ready: true, Agreement: "differ"}
 			s.Peers[0].Digests["one"] = cluster.Agreement{State: "differ"}
 		}, "zone one differs from that of 10.0.0.2:9000"},
+		{"rejected records", func(s *carrier.Status) {
+			s.Zones["one"] = cluster.ZoneStatus{Ready: true, Agreement: "differ"}
+			s.Peers[0].Digests["one"] = cluster.Agreement{State: "differ", Rejected: "the peer rejected 1 record of this node: why"}
+		}, "zone one differs from that of 10.0.0.2:9000: the peer rejected 1 record of this node: why"},
+		{"a strict zone that is closed", func(s *carrier.Status) {
+			s.Zones["req"] = cluster.ZoneStatus{Ready: true, Agreement: "unknown", Strict: &cluster.StrictZone{State: "closed", Reason: "missing: b"}}
+		}, "strict zone req does not decide: missing: b"},
 		{"full there", func(s *carrier.Status) {
 			s.Zones["one"] = cluster.ZoneStatus{Ready: true, Agreement: "full, not comparable"}
 		}, "zone one of a peer is full and cannot be compared: increase its size there"},
@@ -72,8 +79,14 @@ func TestProblems(t *testing.T) {
 func TestTables(t *testing.T) {
 	s := healthy()
 	s.OffsetMS, s.Peers[0].OffsetMS, s.Peers[0].Teaching = -20, 15, true
+	s.Peers = append(s.Peers, cluster.PeerStatus{NodeID: "00000000000000c3", State: "replaced", Address: "10.0.0.2:9000"})
 	s.Members = append(s.Members, carrier.MemberStatus{Address: "10.0.0.3:9000", State: "connecting"})
-	s.Zones["one"] = cluster.ZoneStatus{RecordsTotal: 5, SyncedShards: 64, RecordBytes: 3 << 20, Agreement: "agree", Digest: "00ff", Full: true, Evicted: 2}
+	s.Zones["one"] = cluster.ZoneStatus{
+		RecordsTotal: 5, SyncedShards: 64, RecordBytes: 3 << 20, Agreement: "agree", Digest: "00ff", Full: true, Evicted: 2, GaveUp: 1,
+	}
+	s.Zones["req"] = cluster.ZoneStatus{
+		Ready: true, Agreement: "agree", Strict: &cluster.StrictZone{State: "member", View: 3, Members: []string{"a", "b"}, Configured: 3},
+	}
 	var b strings.Builder
 	if err := writeStatus(&b, &client{name: "http://a/api"}, s, problems(s)); err != nil {
 		t.Fatal(err)
@@ -86,8 +99,8 @@ NODE              ADDRESS        STATE              AGREEMENT  LAG   PENDING  RT
 -                 10.0.0.3:9000  connecting         -          -     -        -     -       -
 
 ZONE  RECORDS  PENDING  TOMBSTONES  MEMORY  AGREEMENT  DIGEST  REMARKS
-one   5        0        0           3.0 MB  agree      00ff    synced 25%, full, 2 evicted
-req   0        0        0           0 B     -          -       -
+one   5        0        0           3.0 MB  agree      00ff    synced 25%, full, 2 evicted, 1 tombstone dropped
+req   0        0        0           0 B     agree      -       strict: member, 2 of 3 members in view 3
 
 problem: 10.0.0.3:9000 is not connected: reason unknown
 problem: zone one rejects or has evicted records: increase its size

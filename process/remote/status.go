@@ -13,6 +13,7 @@ import (
 
 	"starling/carrier"
 	"starling/cluster"
+	"starling/lib/plural"
 	"starling/zone"
 )
 
@@ -100,7 +101,8 @@ func headline(api *client, s *carrier.Status, found []string) string {
 	return fmt.Sprintf("cluster%s as node %s sees it (%s): %s", name, s.NodeID, api.name, state)
 }
 
-// writeNodes has a line for this node, each peer, and each member that is not connected.
+// writeNodes has a line for this node, each peer, and each member that is not connected. A peer that was replaced, such
+// as by an upgrade, is nobody to look for.
 func writeNodes(w io.Writer, s *carrier.Status) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tADDRESS\tSTATE\tAGREEMENT\tLAG\tPENDING\tRTT\tCLOCK\tLOST")
@@ -112,6 +114,9 @@ func writeNodes(w io.Writer, s *carrier.Status) error {
 		s.NodeID, self(s), state, s.Agreement, offset(-s.OffsetMS))
 	known := map[string]bool{}
 	for _, p := range s.Peers {
+		if p.State == replaced {
+			continue
+		}
 		known[p.Address] = p.Address != ""
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%d\n", p.NodeID, peerName(p), peerState(p), worst(p),
 			milliseconds(p.LagMS), p.Pending, milliseconds(p.RTTMS), offset(p.OffsetMS-s.OffsetMS), p.Losses)
@@ -161,7 +166,7 @@ func writeZones(w io.Writer, s *carrier.Status) error {
 	for _, name := range slices.Sorted(maps.Keys(s.Zones)) {
 		z := s.Zones[name]
 		agreement, digest := z.Agreement, z.Digest
-		if agreement == "" { // limits are sums: they have no digest
+		if agreement == "" { // of limits of an older release
 			agreement = "-"
 		}
 		if digest == "" {
@@ -177,6 +182,12 @@ const percent = 100
 
 func remarks(z cluster.ZoneStatus) []string {
 	var list []string
+	if s := z.Strict; s != nil && s.View > 0 {
+		list = append(list, fmt.Sprintf("strict: %s, %d of %s in view %d", s.State, len(s.Members),
+			plural.Of(s.Configured, "member", "members"), s.View))
+	} else if s != nil {
+		list = append(list, "strict: "+s.State)
+	}
 	if !z.Ready {
 		list = append(list, fmt.Sprintf("synced %d%%", z.SyncedShards*percent/zone.Shards))
 	}
@@ -184,14 +195,15 @@ func remarks(z cluster.ZoneStatus) []string {
 		list = append(list, "full")
 	}
 	for _, count := range []struct {
-		n    int64
-		what string
+		n         int64
+		one, many string
 	}{
-		{z.Evicted, "evicted"}, {z.Refused, "rejected"}, {z.Ahead, "rejected for their stamps"},
-		{z.GaveUp, "tombstones dropped"}, {z.Repaired, "repaired"},
+		{z.Evicted, "evicted", "evicted"}, {z.Refused, "rejected", "rejected"},
+		{z.Ahead, "rejected for its stamp", "rejected for their stamps"},
+		{z.GaveUp, "tombstone dropped", "tombstones dropped"}, {z.Repaired, "repaired", "repaired"},
 	} {
 		if count.n > 0 {
-			list = append(list, fmt.Sprintf("%d %s", count.n, count.what))
+			list = append(list, plural.Of(count.n, count.one, count.many))
 		}
 	}
 	return list
