@@ -355,6 +355,50 @@ func TestChangesOfAKilledProcessAreAdopted(t *testing.T) {
 	}
 }
 
+// TestSharingBeginsWithTheServersOfAProcessThatDoesNotShare: the process that replaces it has read the file before the
+// last changes. They are there when it takes over, as servers of the node's own, with what the cluster has changed, and
+// likewise after it has given the clients back for a while.
+func TestSharingBeginsWithTheServersOfAProcessThatDoesNotShare(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "u.conf")
+	old := startState(t, file, "state STATE;")
+	changes(t, old, "POST "+stateServers+` {"server":"127.0.0.1:1"}`, "201")
+	changes(t, old, "POST "+stateServers+` {"server":"127.0.0.2:1"}`, "201")
+	heir, err := loadState(t, file, "upstream u { zone u 64k sync; state STATE; }", successor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes(t, old, "POST "+stateServers+` {"server":"127.0.0.3:1","weight":3}`, "201")
+	changes(t, old, "DELETE "+stateServers+"/0", "200")
+	yields(t, old)
+	seizes(t, heir)
+	if got, want := shownServers(t, heir), "127.0.0.2:1, 127.0.0.3:1"; got != want {
+		t.Errorf("it takes over with %s, want %s", got, want)
+	}
+	if got := askAPI(heir, "GET "+stateServers); !strings.Contains(got, `"weight":3`) {
+		t.Error(got)
+	}
+	changes(t, heir, "PATCH "+stateServers+`/1 {"drain":true}`, "200")
+	if got := content(t, file); !strings.HasPrefix(got, "# starling writes this file") {
+		t.Errorf("the file is not one of a shared upstream: %q", got)
+	}
+	yields(t, heir)
+	seizes(t, old)
+	changes(t, old, "POST "+stateServers+` {"server":"127.0.0.4:1"}`, "201")
+	yields(t, old)
+	seizes(t, heir)
+	if got, want := shownServers(t, heir), "127.0.0.2:1 drain changed, 127.0.0.3:1, 127.0.0.4:1"; got != want {
+		t.Errorf("it takes over again with %s, want %s", got, want)
+	}
+	if err := os.WriteFile(file, []byte("server 127.0.0.2:1;\nserver 127.0.0.3:1 nonsense;\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	yields(t, heir)
+	seizes(t, heir)
+	if text := strings.Join(heir.Log.Lines(), "\n"); !strings.Contains(text, "cannot adopt state file") || !strings.Contains(text, "u.conf:2") {
+		t.Errorf("logged: %s", text)
+	}
+}
+
 // TestASharedStateThatCannotBeWritten: the API says so, though the change is made; it is saved with the next one.
 func TestASharedStateThatCannotBeWritten(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "folder")

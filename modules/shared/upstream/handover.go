@@ -85,20 +85,24 @@ func (x unshared[C]) adopt(text string) error {
 	if err != nil {
 		return err
 	}
-	b := x.block
+	list, err := x.block.serversIn(lines)
+	if err != nil {
+		return err
+	}
+	return x.group.Adopt(list, x.plan.Clock.Now())
+}
+
+// serversIn are the servers of a state file without comments.
+func (b *Block[C]) serversIn(lines string) (list []servers.Settings, err error) {
 	before := b.Servers
 	b.Servers = nil
 	err = b.splice(lines)
 	read := b.Servers
 	b.Servers = before
-	if err != nil {
-		return err
-	}
-	var list []servers.Settings
 	for i := range read {
 		list = append(list, read[i].each()...)
 	}
-	return x.group.Adopt(list, x.plan.Clock.Now())
+	return list, err
 }
 
 // Persist implements plan.Exclusive: each change is on disk before it is made.
@@ -111,6 +115,8 @@ type exclusive struct {
 	member  *member
 	plan    *plan.Plan
 	changed chan struct{}
+	// serversIn are the servers of a file that is not of a shared upstream.
+	serversIn func(lines string) ([]servers.Settings, error)
 }
 
 // Yield implements plan.Exclusive.
@@ -132,8 +138,9 @@ func (x exclusive) Seize() error {
 	return nil
 }
 
-// merge adds what the file has of the cluster's zone. A file without it is of a configuration in which the upstream is
-// not shared.
+// merge adds what the file has of the cluster's zone. A file without it is of a process whose upstream is not shared:
+// its servers become this node's own, as when a process starts with such a file. That one may have changed them since
+// this process has read them.
 func (x exclusive) merge() error {
 	text, err := filekind.Read(x.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -142,9 +149,12 @@ func (x exclusive) merge() error {
 	if err != nil {
 		return err
 	}
-	_, kept, err := split(string(text))
-	if err != nil || kept == nil {
+	lines, kept, err := split(string(text))
+	switch {
+	case err != nil:
 		return err
+	case kept == nil:
+		return x.adopt(lines)
 	}
 	memory := x.member.zone.memory
 	beside := memory.Beside()
@@ -153,6 +163,18 @@ func (x exclusive) merge() error {
 		return errors.Join(err, failed)
 	}
 	x.member.zone.followMarks(true)
+	return err
+}
+
+func (x exclusive) adopt(lines string) error {
+	list, err := x.serversIn(lines)
+	if err == nil {
+		err = x.group.Adopt(list, x.plan.Clock.Now())
+	}
+	if err == nil {
+		x.group.Share(x.member)
+		x.member.zone.followAll()
+	}
 	return err
 }
 

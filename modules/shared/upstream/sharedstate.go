@@ -103,7 +103,8 @@ func (k *kept) restore(to *kinds.Keyval, now clock.Reading, failed func(err erro
 }
 
 // keepShared saves the group and its part of the cluster's zone while the configuration runs.
-func (s *state) keepShared(p *plan.Plan, g *servers.Group, m *member, me *holder) {
+func (s *state) keepShared(p *plan.Plan, g *servers.Group, m *member, me *holder,
+	serversIn func(lines string) ([]servers.Settings, error)) {
 	f := s.file
 	if s.kept != nil && !m.zone.continued {
 		p.OnLoad(func() error { s.restore(m, p); return nil })
@@ -111,7 +112,7 @@ func (s *state) keepShared(p *plan.Plan, g *servers.Group, m *member, me *holder
 	g.SetKeep(func(list []servers.Settings) error { return f.saveShared(p, me, m, list) })
 	changed, noted := make(chan struct{}, 1), make(chan struct{}, 1)
 	m.saved, m.noted = func() { soon(changed) }, func() { soon(noted) }
-	p.OnExclusive(exclusive{f, g, m, p, changed})
+	p.OnExclusive(exclusive{f, g, m, p, changed, serversIn})
 	p.OnStart(func(ctx context.Context) error {
 		f.mu.Lock()
 		f.saveNow = g.SaveState

@@ -170,7 +170,7 @@ func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C], shared *memb
 		return err
 	})
 	if shared != nil {
-		s.keepShared(p, g.Group, shared, me)
+		s.keepShared(p, g.Group, shared, me, b.serversIn)
 	} else {
 		p.OnExclusive(unshared[C]{b, g.Group, p})
 	}
