@@ -119,6 +119,15 @@ func TestHealthCheckBounds(t *testing.T) {
 			}
 		}
 	}
+	bound := func(t *testing.T, server func(*webtest.Peer), timeout, want string) {
+		b := webtest.Serve(t, server)
+		s := fleet{"a": {addr: b.Addr}}.checked(t, `match m { body ~ z; } upstream u { zone u 64k; server {a}; }
+			server { location / { proxy_pass http://u; proxy_read_timeout `+timeout+`; proxy_buffer_size 1m; proxy_buffers 8 1m; health_check match=m; } }`)
+		got := s.AwaitLog("peer is")
+		if !strings.Contains(got, "peer is unhealthy while "+want+",") || !strings.HasSuffix(got, ": upstream timed out (110: Connection timed out)") {
+			t.Errorf("got %s", got)
+		}
+	}
 	for _, c := range []struct {
 		name   string
 		server func(*webtest.Peer)
@@ -129,12 +138,47 @@ func TestHealthCheckBounds(t *testing.T) {
 		{"a body in drops", drip("HTTP/1.1 200 OK\r\n\r\n", "x"), "reading response body from upstream"},
 		{"chunks in drops", drip("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"), "reading response body from upstream"},
 	} {
+		for _, timeout := range []string{"100ms", "1s"} { // the longer one lets the first looks need no goroutine
+			t.Run(c.name+" for "+timeout, func(t *testing.T) {
+				t.Parallel()
+				bound(t, c.server, timeout, c.want)
+			})
+		}
+	}
+}
+
+// TestHealthChecksOfSlowServers: what arrives late, and in pieces, counts.
+func TestHealthChecksOfSlowServers(t *testing.T) {
+	for _, c := range []struct{ name, first, rest string }{
+		{"the response", "", page},
+		{"most of the head", page[:10], page[10:]},
+		{"the end of the head", page[:len(page)-6], page[len(page)-6:]},
+		{"the body", page[:len(page)-5], page[len(page)-5:]},
+		{"the end of the body", page[:len(page)-1], page[len(page)-1:]},
+		{"what a check does not hold", "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("x", 100<<10), "hello"},
+	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := webtest.Serve(t, c.server)
-			s := fleet{"a": {addr: b.Addr}}.checked(t, `match m { body ~ z; } upstream u { zone u 64k; server {a}; }
-				server { location / { proxy_pass http://u; proxy_read_timeout 100ms; proxy_buffer_size 1m; proxy_buffers 8 1m; health_check match=m; } }`)
-			got := s.AwaitLog("peer is")
-			if !strings.Contains(got, "peer is unhealthy while "+c.want+",") || !strings.HasSuffix(got, ": upstream timed out (110: Connection timed out)") {
+			t.Parallel()
+			others := make(chan struct{}, 1000)
+			other := webtest.Serve(t, func(p *webtest.Peer) {
+				p.Head()
+				others <- struct{}{}
+				p.Say(page)
+			})
+			slow := webtest.Serve(t, func(p *webtest.Peer) {
+				p.Head()
+				p.Say(c.first)
+				for range 4 { // 200 ms: then a goroutine waits
+					webtest.Receive(t, others)
+				}
+				p.Say(c.rest)
+			})
+			s := fleet{"slow": {addr: slow.Addr}, "other": {addr: other.Addr}}.checked(t, `
+				match m { status 200; body ~ hello$; }
+				upstream u { zone u 64k; server {slow}; } upstream o { zone o 64k; server {other}; }
+				server { location /u/ { proxy_pass http://u; health_check mandatory match=m; }
+				         location /o/ { proxy_pass http://o; health_check interval=50ms; } }`)
+			if got := s.AwaitLog("peer is"); !strings.Contains(got, "peer is healthy while checking body") {
 				t.Errorf("got %s", got)
 			}
 		})

@@ -26,7 +26,7 @@ const maxSelfConnects = 3
 
 // dialBrief connects without what only long connections need. ok is false if the connection needs net.Dialer.
 func (d *Dialer) dialBrief(ctx context.Context, to Address) (conn net.Conn, ok bool, err error) {
-	if d.TLS != nil || d.Probe || d.Datagrams || d.Bind.IsValid() || !to.IP.IsValid() || to.IP.Addr().Zone() != "" {
+	if !d.isBrief(to) {
 		return nil, false, nil
 	}
 	for range maxSelfConnects {
@@ -41,6 +41,11 @@ func (d *Dialer) dialBrief(ctx context.Context, to Address) (conn net.Conn, ok b
 		b.Close()
 	}
 	return nil, true, os.NewSyscallError("connect", unix.ECONNREFUSED)
+}
+
+// isBrief reports whether a connection to an address needs nothing that only net.Dialer does.
+func (d *Dialer) isBrief(to Address) bool {
+	return d.TLS == nil && !d.Probe && !d.Datagrams && !d.Bind.IsValid() && to.IP.IsValid() && to.IP.Addr().Zone() == ""
 }
 
 func (d *Dialer) openBrief(ctx context.Context, to netip.AddrPort) (*brief, error) {
@@ -141,14 +146,20 @@ func (b *brief) local() (at netip.AddrPort) {
 		return at
 	}
 	raw.Control(func(fd uintptr) { // fails if it is closed
-		address, _ := unix.Getsockname(int(fd))
-		switch a := address.(type) {
-		case *unix.SockaddrInet4:
-			at = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-		case *unix.SockaddrInet6:
-			at = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
-		}
+		at = localAddress(int(fd))
 	})
+	return at
+}
+
+// localAddress is the address of our end of a socket.
+func localAddress(fd int) (at netip.AddrPort) {
+	address, _ := unix.Getsockname(fd) // of an open socket
+	switch a := address.(type) {
+	case *unix.SockaddrInet4:
+		at = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		at = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+	}
 	return at
 }
 

@@ -104,14 +104,10 @@ func (d *Dialer) DialAt(ctx context.Context, s *Server, at Address) (*Conn, erro
 	if err != nil {
 		return nil, &DialError{TimedOut: timedOut(err), Err: err}
 	}
-	c := &Conn{Conn: plain, Server: s, openedMS: d.Clock.Now().MonoMS}
-	if sys, ok := plain.(syscall.Conn); ok {
-		if c.raw, err = sys.SyscallConn(); err != nil {
-			plain.Close()
-			return nil, &DialError{Err: err}
-		}
+	c, err := hold(plain, s, d.Clock)
+	if err != nil {
+		return nil, err
 	}
-	c.look = c.peek
 	if err := d.sendPreface(plain); err != nil {
 		plain.Close()
 		return nil, &DialError{TimedOut: timedOut(err), Err: err}
@@ -135,6 +131,19 @@ func (d *Dialer) DialAt(ctx context.Context, s *Server, at Address) (*Conn, erro
 	d.Handshakes.Done(resumed)
 	s.Stats.handshakes().Done(resumed)
 	c.Conn = sealed
+	return c, nil
+}
+
+// hold makes a Conn of an established connection.
+func hold(plain net.Conn, s *Server, clock *clock.Clock) (c *Conn, err error) {
+	c = &Conn{Conn: plain, Server: s, openedMS: clock.Now().MonoMS}
+	if sys, ok := plain.(syscall.Conn); ok {
+		if c.raw, err = sys.SyscallConn(); err != nil {
+			plain.Close()
+			return nil, &DialError{Err: err}
+		}
+	}
+	c.look = c.peek
 	return c, nil
 }
 

@@ -3,6 +3,8 @@
 package sockio
 
 import (
+	"encoding/binary"
+	"net/netip"
 	"syscall"
 	"unsafe"
 )
@@ -40,4 +42,30 @@ func Send(fd uintptr, p []byte) (n int, err syscall.Errno) {
 		return 0, err
 	}
 	return int(r), 0
+}
+
+// Connect begins to connect a TCP socket. EINPROGRESS means that it is not established yet.
+func Connect(fd int, to netip.AddrPort) syscall.Errno {
+	var port [2]byte
+	binary.BigEndian.PutUint16(port[:], to.Port())
+	if ip := to.Addr(); ip.Is4() {
+		address := syscall.RawSockaddrInet4{
+			Family: syscall.AF_INET, Port: binary.NativeEndian.Uint16(port[:]), Addr: ip.As4(),
+		}
+		_, _, err := syscall.RawSyscall(syscall.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&address)),
+			unsafe.Sizeof(address))
+		return err
+	}
+	address := syscall.RawSockaddrInet6{
+		Family: syscall.AF_INET6, Port: binary.NativeEndian.Uint16(port[:]), Addr: to.Addr().As16(),
+	}
+	_, _, err := syscall.RawSyscall(syscall.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&address)),
+		unsafe.Sizeof(address))
+	return err
+}
+
+// Close closes a socket, which must not linger.
+func Close(fd int) syscall.Errno {
+	_, _, err := syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0)
+	return err
 }

@@ -37,6 +37,23 @@ type Prober interface {
 	Forget(t *Target)
 }
 
+// Starter is a Prober of which most checks need no goroutine. Start, and Look of what it returns, are called from one
+// goroutine for all checks of a configuration.
+type Starter interface {
+	// Start starts a check without waiting. It returns nil if Probe must make the check.
+	Start(t *Target) Started
+}
+
+// Started is a check in progress. It ends with the last Look, Wait or Drop.
+type Started interface {
+	// Look goes on with the check without waiting. If that ends it, done is true and the rest is as of Prober.Probe.
+	Look() (done bool, step string, err error)
+	// Wait goes on with the check as Prober.Probe does.
+	Wait(ctx context.Context) (step string, err error)
+	// Drop gives it up.
+	Drop()
+}
+
 // Target is one server as one Check sees it.
 type Target struct {
 	Server *upstream.Server
@@ -63,11 +80,20 @@ type one struct {
 	ran   time.Time // when it last ended
 	again bool      // it is due again as soon as it has ended
 
+	// Of the goroutine that serves the schedule, until it dispatches the check.
+	eager  Started // nil unless a check is in progress that needed no goroutine so far
+	looks  int     // so many times it looked whether the server has answered
+	lookAt time.Time
+
 	turn *turn // nil unless the nodes of the cluster take turns
 }
 
 // forget ends the check: its server has left, or the configuration has.
 func (o *one) forget() {
+	if o.eager != nil {
+		o.eager.Drop()
+		o.eager = nil
+	}
 	o.check.Prober.Forget(&o.Target)
 	if o.turn != nil {
 		o.check.Sharing.leave(o)

@@ -1,8 +1,8 @@
 // Package health runs the active health checks of a configuration, for both of its sides: when each server is checked,
 // what the results mean, and what the log says. A Prober makes the checks themselves.
 //
-// One goroutine holds all checks in a heap by the time when they are due. Goroutines exist only for the checks in
-// progress.
+// One goroutine holds all checks in a heap by the time when they are due. It makes most of them itself (Starter).
+// Goroutines exist only for the others in progress.
 package health
 
 import (
@@ -67,7 +67,7 @@ func (c *Checks) Add(g, before *upstream.Group, check *Check) {
 
 // start starts the checks. They end with ctx.
 func (c *Checks) start(ctx context.Context) {
-	c.schedule.init(c.run)
+	c.schedule.init(c)
 	c.present(ctx)
 	for _, g := range c.groups {
 		if g.before != nil {
@@ -138,8 +138,52 @@ func (w *watched) worst() (h upstream.Health) {
 	return h
 }
 
+// begin starts a check that needs no goroutine; false if it needs one.
+func (c *Checks) begin(o *one) bool {
+	starter, ok := o.check.Prober.(Starter)
+	if !ok || o.turn != nil {
+		return false
+	}
+	if checkable, gone := o.Server.Checkable(o.watched); gone || !checkable {
+		return false
+	}
+	if _, err := c.guarded(o, func() (string, error) {
+		o.eager = starter.Start(&o.Target)
+		return "", nil
+	}); err != nil {
+		return false // Probe panics too, or makes the check
+	}
+	return o.eager != nil
+}
+
+// look looks whether the server has answered. done means that the check has ended; then it returns what run does.
+func (c *Checks) look(o *one) (done bool, pause time.Duration) {
+	step, err := c.guarded(o, func() (step string, err error) {
+		done, step, err = o.eager.Look()
+		return step, err
+	})
+	if !done && err == nil {
+		return false, 0
+	}
+	if !done { // it has panicked
+		o.eager.Drop()
+	}
+	o.eager = nil
+	c.settle(o, step, err)
+	return true, o.pause()
+}
+
 // run makes one check. It returns the pause until the next, or that there is none.
 func (c *Checks) run(ctx context.Context, o *one) (pause time.Duration, again bool) {
+	if eager := o.eager; eager != nil {
+		o.eager = nil
+		step, err := c.guarded(o, func() (string, error) { return eager.Wait(ctx) })
+		if ctx.Err() != nil {
+			return 0, false
+		}
+		c.settle(o, step, err)
+		return o.pause(), true
+	}
 	checkable, gone := o.Server.Checkable(o.watched)
 	if gone {
 		return 0, false
@@ -167,8 +211,13 @@ func (o *one) pause() time.Duration {
 	return pause
 }
 
-// probe calls the prober. A fault of this program must not end it, so a panic is a failed check.
+// probe calls the prober.
 func (c *Checks) probe(ctx context.Context, o *one) (step string, err error) {
+	return c.guarded(o, func() (string, error) { return o.check.Prober.Probe(ctx, &o.Target) })
+}
+
+// guarded calls a prober. A fault of this program must not end it, so a panic is a failed check.
+func (c *Checks) guarded(o *one, f func() (string, error)) (step string, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			c.log.Logf(logs.Alert, "panic while checking peer %s in upstream \"%s\": %v %s",
@@ -176,7 +225,7 @@ func (c *Checks) probe(ctx context.Context, o *one) (step string, err error) {
 			step, err = "checking peer", fmt.Errorf("panic: %v", reason)
 		}
 	}()
-	return o.check.Prober.Probe(ctx, &o.Target)
+	return f()
 }
 
 // settle counts the result of a check and changes the health of its server.

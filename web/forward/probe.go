@@ -32,6 +32,7 @@ func (p *part) add(scope *conf.Scope, l *location) {
 type Prober struct {
 	location *location
 	requests *web.Standalone
+	eager    eager
 }
 
 // ProberOf returns the prober of a location that Build has built; nil if it forwards nothing.
@@ -40,7 +41,7 @@ func ProberOf(b *web.Block) *Prober {
 	if l == nil {
 		return nil
 	}
-	return &Prober{l, b.Standalone()}
+	return &Prober{location: l, requests: b.Standalone()}
 }
 
 // Group is the group of PREFIX_pass, nil if that has variables.
@@ -156,26 +157,12 @@ func (q *Probe) fill(r *web.Request) {
 
 // probe makes the exchange of a probe. It leaves x.server and x.conn alone: no balancer and no pool takes part.
 func (x *Exchange) probe(ctx context.Context, q *Probe) (step string, err error) {
-	l, r := x.l, x.Request
-	q.fill(r)
-	x.group = l.Target.group
-	if result := l.protocol.Prepare(x); result != web.Declined {
-		return stepPreparing, errors.New("the request cannot be made without a client")
-	}
-	if l.family.Has.URL {
-		x.URI = append(x.URI[:0], q.URI...) // as it is: the URI of PREFIX_pass does not matter
-	}
-	if result := x.readBody(); result != web.Declined {
-		return stepPreparing, errors.New("the body of the request cannot be made")
-	}
-	x.states = append(x.states, newState(q.Addr.Text, r.Now().MonoMS))
-	x.setBody()
-	if len(q.Body) > 0 {
-		x.body = q.Body
+	if err := x.aimProbe(q); err != nil {
+		return stepPreparing, err
 	}
 	if kept := q.Kept; kept != nil {
 		q.Kept = nil
-		if step, err = x.probeOn(ctx, q, kept.conn); !errors.Is(err, errStale) {
+		if step, err = x.probeOn(ctx, q, kept.conn, x.sendProbe); !errors.Is(err, errStale) {
 			return step, err
 		}
 	}
@@ -183,7 +170,29 @@ func (x *Exchange) probe(ctx context.Context, q *Probe) (step string, err error)
 	if err != nil {
 		return step, err
 	}
-	return x.probeOn(ctx, q, conn)
+	return x.probeOn(ctx, q, conn, x.sendProbe)
+}
+
+// aimProbe prepares the request of a probe.
+func (x *Exchange) aimProbe(q *Probe) error {
+	l, r := x.l, x.Request
+	q.fill(r)
+	x.group = l.Target.group
+	if result := l.protocol.Prepare(x); result != web.Declined {
+		return errors.New("the request cannot be made without a client")
+	}
+	if l.family.Has.URL {
+		x.URI = append(x.URI[:0], q.URI...) // as it is: the URI of PREFIX_pass does not matter
+	}
+	if result := x.readBody(); result != web.Declined {
+		return errors.New("the body of the request cannot be made")
+	}
+	x.states = append(x.states, newState(q.Addr.Text, r.Now().MonoMS))
+	x.setBody()
+	if len(q.Body) > 0 {
+		x.body = q.Body
+	}
+	return nil
 }
 
 // dialProbe opens a connection for a probe.
@@ -203,11 +212,7 @@ func (x *Exchange) dialProbe(ctx context.Context, q *Probe) (c *connection, step
 	dialer.Brief = true
 	plain, err := dialer.DialAt(ctx, q.Server, q.Addr)
 	if err != nil {
-		step = "connecting to upstream"
-		var failed *upstream.DialError
-		if errors.As(err, &failed) {
-			step, err = failed.Step(), errors.New(failed.Reason())
-		}
+		step, err = dialFault(err)
 		return nil, step, err
 	}
 	st := x.state()
@@ -215,11 +220,23 @@ func (x *Exchange) dialProbe(ctx context.Context, q *Probe) (c *connection, step
 	return newConnection(plain, x.l, config), "", nil
 }
 
+// dialFault words a failed connection for the log.
+func dialFault(err error) (step string, reason error) {
+	var failed *upstream.DialError
+	if errors.As(err, &failed) {
+		return failed.Step(), errors.New(failed.Reason())
+	}
+	return "connecting to upstream", err
+}
+
 // errStale is a kept connection that the server has closed meanwhile.
 var errStale = errors.New("connection closed")
 
-// probeOn sends the request and reads the response on a connection, which it closes or stores in q.Kept.
-func (x *Exchange) probeOn(ctx context.Context, q *Probe, c *connection) (step string, err error) {
+// probeOn sends the request and reads the response on a connection, which it closes or stores in q.Kept. send is nil if
+// the request was sent before.
+func (x *Exchange) probeOn(
+	ctx context.Context, q *Probe, c *connection, send func(*Probe, *connection) (step string, err error),
+) (step string, err error) {
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(past) })
 	keep := false
 	defer func() {
@@ -236,7 +253,10 @@ func (x *Exchange) probeOn(ctx context.Context, q *Probe, c *connection) (step s
 		c.wire.Close()
 	}()
 	c.Requests++
-	if step, err = x.sendProbe(q, c); err == nil {
+	if send != nil {
+		step, err = send(q, c)
+	}
+	if err == nil {
 		step, err = x.receiveProbe(c)
 	}
 	if err != nil {

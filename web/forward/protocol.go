@@ -36,6 +36,13 @@ type Keyer interface {
 	AppendKey(dst []byte, x *Exchange) []byte
 }
 
+// Expecter is a Protocol of which one Wire can send a request and another one receive the response.
+type Expecter interface {
+	// Expect makes a wire expect the response to a request for which no client gave a method, and of it received, which
+	// it copies. It forgets what else it has received. It returns false if the protocol cannot do that.
+	Expect(w Wire, received []byte) bool
+}
+
 // Upgrader is a Protocol that can switch to another one (101). Without it, that status is a fault of the server.
 type Upgrader interface {
 	// Upgrade takes over once the head of the response is ready to be sent.

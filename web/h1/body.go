@@ -136,7 +136,7 @@ func (b *Body) readOnce(p []byte) (int, error) {
 	}
 	n, used, err := b.decode(p[:got])
 	if used < got {
-		b.buf.pushBack(p[used:got])
+		b.buf.PushBack(p[used:got])
 	}
 	return n, err
 }

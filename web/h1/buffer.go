@@ -163,8 +163,8 @@ func (b *Buffer) makeRoom(free int) {
 	b.slab, b.mem = next, next.Mem
 }
 
-// pushBack makes p unread again; everything else must have been consumed. p is copied.
-func (b *Buffer) pushBack(p []byte) {
+// PushBack makes p unread again; everything else must have been consumed. p is copied.
+func (b *Buffer) PushBack(p []byte) {
 	b.r = b.w
 	b.makeRoom(len(p))
 	b.w += copy(b.mem[b.w:], p)

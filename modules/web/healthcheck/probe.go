@@ -24,10 +24,30 @@ func (p *prober) Probe(ctx context.Context, t *health.Target) (step string, err 
 	if p.grpc != nil {
 		p.grpc.fill(&q)
 	}
-	q.Kept, _ = t.Kept.(*forward.KeptProbe)
+	if p.keepFor > 0 {
+		q.Kept, _ = t.Kept.(*forward.KeptProbe)
+	}
 	step, err = p.forwards.Do(ctx, &q)
-	t.Kept = q.Kept
+	if p.keepFor > 0 {
+		t.Kept = q.Kept
+	}
 	return step, err
+}
+
+// Start sends a request, if that needs not to wait.
+func (p *prober) Start(t *health.Target) health.Started {
+	if p.grpc != nil || p.keepFor > 0 {
+		return nil
+	}
+	e, known := t.Kept.(*forward.EagerProbe)
+	if !known {
+		e = p.forwards.Eager(forward.Probe{URI: p.uri, Server: t.Server, Addr: t.Addr, Judge: p.judge})
+		t.Kept = e
+	}
+	if e == nil || !e.Start() {
+		return nil
+	}
+	return e
 }
 
 // Forget closes the kept connection.

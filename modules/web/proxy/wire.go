@@ -62,6 +62,19 @@ func (p *protocol) SendHead(x *forward.Exchange, to forward.Wire, f forward.Fram
 	return w.out.Write(head, piece)
 }
 
+// Expect replaces what was received. The wire must know the method of the request, so it is one without proxy_method.
+func (p *protocol) Expect(to forward.Wire, received []byte) bool {
+	if p.method != nil {
+		return false
+	}
+	w := to.(*wire)
+	w.in.Consume(len(w.in.Unread()))
+	w.in.Recycle()
+	w.in.PushBack(received)
+	w.headOnly, w.whole = false, true
+	return true
+}
+
 // ReceiveHead reads a head, and then the next one.
 func (p *protocol) ReceiveHead(x *forward.Exchange, to forward.Wire, head *forward.Head) (whole bool, err error) {
 	w := to.(*wire)
