@@ -71,6 +71,8 @@ const (
 	ForgetfulNewcomer               // a process that joins later takes default pieces
 	ForgottenDefault                // a record that is evicted leaves its default piece behind
 	BeforeForgotten                 // buckets begin without what was counted before
+	UnderWayForgotten               // what is on its way when strict limits end is not counted
+	DrainForgotten                  // what has drained twice when strict limits end is not counted
 	GenerousFallback                // a node that lost contact begins with another burst
 )
 
@@ -105,6 +107,7 @@ type Node struct {
 	claims   []*Message // of the members, until all have come
 	ready    bool       // all have
 	fullUS   int64      // pools of keys without a record were full then
+	left     []left     // levels that went to other nodes lately, the oldest first
 
 	askIDs   uint64
 	waiting  []*holding // that have asked

@@ -18,6 +18,7 @@ func (n *Node) toOwner(owner Seat, m Message, nowUS int64) {
 	up := &n.peers[owner].up
 	up.sent++
 	m.View, m.Session, m.Sequence = n.view.Number, up.session, up.sent
+	n.leaveAll(owner, &m, nowUS)
 	n.send(owner, m, nowUS)
 }
 
@@ -26,6 +27,7 @@ func (n *Node) toHolder(holder Seat, m Message, nowUS int64) {
 	down := &n.peers[holder].down
 	down.sent++
 	m.View, m.Session, m.Sequence = n.view.Number, down.session, down.sent
+	n.leaveAll(holder, &m, nowUS)
 	n.send(holder, m, nowUS)
 }
 

@@ -21,8 +21,8 @@ func (n *Node) Install(v View, nowUS int64) {
 	n.answer.promises = 0
 	n.change.target, n.change.consents, n.change.proposal, n.change.lockedUS = View{}, 0, nil, 0
 	n.change.nextUS = nowUS
+	n.forgetClaims(nowUS)
 	n.ready, n.deferred = false, nil
-	clear(n.claims)
 	for i := range n.peers {
 		up := n.peers[i].up.session
 		n.peers[i].up, n.peers[i].down = stream{session: up + 1}, stream{askedUS: never}
@@ -59,12 +59,27 @@ func (n *Node) Install(v View, nowUS int64) {
 	n.settle(nowUS)
 }
 
+// forgetClaims drops the claims of the view before. Pools in them that were not taken over come back as spent.
+func (n *Node) forgetClaims(nowUS int64) {
+	for _, m := range n.claims {
+		if m != nil && !n.ready {
+			n.leaveAll(-1, m, nowUS)
+		}
+	}
+	clear(n.claims)
+}
+
 // lose drops all that a process had that is no member any more, or is one anew.
 func (n *Node) lose(nowUS int64) {
 	for at := n.holdings.oldest(); at != nil; at = n.holdings.newer(at) {
 		at.value.ask.id = 0
+		at.value.drainTo(nowUS)
+		n.leave(at.key, at.value.Level, nowUS)
 		at.value.held = held{atUS: nowUS}
 		n.decideParked(at.value, nowUS, false)
+	}
+	for _, p := range n.poolList {
+		n.leave(p.key, p.spent(nowUS), nowUS)
 	}
 	n.holdings.init()
 	n.pools = map[string]*pool{}
@@ -79,6 +94,7 @@ func (n *Node) handOver(nowUS int64) {
 	for i := len(n.poolList) - 1; i >= 0; i-- {
 		p := n.poolList[i]
 		p.refresh(nowUS)
+		n.leave(p.key, p.lentOut(), nowUS)
 		owner, _ := n.view.owner(p.key, n.cfg.IDs)
 		if owner != n.cfg.Self {
 			pools[owner] = append(pools[owner], Holding{Key: p.key, Piece: p.Piece, Pool: true})

@@ -194,12 +194,11 @@ func TestCountsOutliveStrict(t *testing.T) {
 	c.flood(later, limit, c.Nodes...)
 	c.within("strict", limit+1)
 	c.reload("")
-	// What was on its way between two nodes when both were reloaded is not known to either.
 	c.flood(later, limit, c.Nodes...)
-	c.within("no longer strict", limit*5/3)
+	c.within("no longer strict", limit+1)
 	c.reload("strict")
 	c.flood(later, limit, c.Nodes...)
-	c.within("strict again", limit*5/3)
+	c.within("strict again", limit+1)
 }
 
 // TestStrictLimitsOfANodeWithAnotherLease: it is no member until it has that of the others.
