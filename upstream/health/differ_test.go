@@ -86,3 +86,37 @@ func TestANodeThatChangesItsCheck(t *testing.T) {
 		}
 	})
 }
+
+// TestAReloadShowsItsCheck: the other node sees the check of the configuration that runs, also when one has ended that
+// could not start.
+func TestAReloadShowsItsCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sharingOther(t, 2).start()
+		c.pass(3 * time.Second)
+		reloaded := func(uri string) *bench {
+			check := c.shared(1, health.Check{})
+			check.Sharing.Roster, check.Sharing.ID, check.Sharing.At = turns.ID{7}, turns.ID{3}, "next.conf:1"
+			check.Sharing.Terms = []turns.Term{{Name: "uri", Value: uri}}
+			return setUpAfter(t, c.list[1].group, check, []string{one}).start()
+		}
+		expect := func(what, at string) {
+			t.Helper()
+			c.pass(time.Second)
+			if s := c.seen(0); len(s.Differs) != 1 || s.Differs[0].At != at {
+				t.Errorf("%s: %+v", what, s.Differs)
+			}
+		}
+		failed := reloaded("/failed")
+		expect("while it starts", "next.conf:1")
+		failed.cancel()
+		expect("when it has failed", "other.conf:9")
+		next := reloaded("/next")
+		c.list[1].cancel()
+		expect("after a reload", "next.conf:1")
+		next.cancel()
+		c.pass(time.Second)
+		if s := c.seen(0); len(s.Differs) != 0 {
+			t.Errorf("when the check is gone: %+v", s.Differs)
+		}
+	})
+}
