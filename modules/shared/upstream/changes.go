@@ -93,6 +93,7 @@ func (m *member) revert() error {
 			return err
 		}
 		m.zone.follow(string(pair.Key), true)
+		m.zone.passOn(string(pair.Key))
 	}
 	return m.group.SaveState()
 }

@@ -43,7 +43,8 @@ func (z *sharedZone) Unwrap() zone.Shared { return z.memory }
 type marks struct {
 	// follower is the configuration whose groups follow: the running one.
 	follower atomic.Pointer[sharedZone]
-	// following is held while marked pairs are followed, but not while one waits for a change of the API.
+	// following is held while marked pairs are followed, but not while one waits for a change of the API; and while
+	// the follower changes: the previous one must not take what the next one has to follow.
 	following sync.Mutex
 
 	mu   sync.Mutex
@@ -70,6 +71,13 @@ func (m *marks) mark(key []byte) {
 	if z := m.follower.Load(); z != nil {
 		soon(z.wake)
 	}
+}
+
+// entrust makes a zone the one whose groups follow, and returns the one before; either is nil if there is none.
+func (m *marks) entrust(to *sharedZone) (before *sharedZone) {
+	m.following.Lock()
+	defer m.following.Unlock()
+	return m.follower.Swap(to)
 }
 
 func (m *marks) take() (keys []string, all bool) {
@@ -116,8 +124,12 @@ func shareZone(p *plan.Plan, z *plan.Zone, side string, r *reader) (*sharedZone,
 		return nil, err
 	}
 	p.OnStart(func(ctx context.Context) error {
-		before := s.marks.follower.Swap(s)
-		p.OnUndo(func() { s.marks.follower.Store(before) })
+		before := s.marks.entrust(s)
+		p.OnUndo(func() {
+			if s.marks.entrust(before); before != nil {
+				before.followAll() // what has changed meanwhile
+			}
+		})
 		s.followAll()
 		go s.run(ctx)
 		return nil
@@ -178,10 +190,14 @@ func (z *sharedZone) followMarks(wait bool) {
 	}
 }
 
-// followFree follows the changed pairs without waiting, and returns those for which it would have to.
+// followFree follows the changed pairs without waiting, and returns those for which it would have to. A zone that is not
+// the follower any more follows nothing.
 func (z *sharedZone) followFree() (busy []string) {
 	z.marks.following.Lock()
 	defer z.marks.following.Unlock()
+	if z.marks.follower.Load() != z {
+		return nil
+	}
 	keys, all := z.marks.take()
 	if all {
 		keys = z.keys()
@@ -259,7 +275,18 @@ func (m *member) Write(e *servers.Edit, now clock.Reading) error {
 		return &servers.EditError{Code: servers.OutOfMemory, Text: fmt.Sprintf(
 			"zone \"%s\" has no room for the change: increase its size on all nodes", m.zone.memory.Info().Name)}
 	}
+	if err == nil {
+		m.zone.passOn(string(key))
+	}
 	return err
+}
+
+// passOn lets the running configuration follow what a request of a previous one has changed: its client sees the change
+// at once, whichever it asks next.
+func (z *sharedZone) passOn(pair string) {
+	if running := z.marks.follower.Load(); running != nil && running != z {
+		running.follow(pair, true)
+	}
 }
 
 // Read implements servers.Cluster.
