@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,19 +16,25 @@ import (
 	"starling/lib/testkit"
 )
 
-// changingAll has the zones that changing lacks: pairs with types and timeouts, sessions, changes of servers, purges.
+// changingAll has the zones that changing lacks: pairs with types and timeouts, sessions, connections, changes of servers,
+// purges.
 const changingAll = `http {
 	keyval_zone zone=ips:{SIZE} type=ip timeout=1h{SYNC}; keyval $arg_ip $ip zone=ips;
 	keyval_zone zone=prefixes:{SIZE} type=prefix{SYNC}; keyval $arg_prefix $prefix zone=prefixes;
+	limit_conn_zone $server_name zone=requests:{SIZE}{SYNC};
 	proxy_cache_path {{.Dir}}/cache levels=1:2 keys_zone=pages:{SIZE} inactive=1h{SYNC};
 	upstream my_backend { zone my_backend {ZONE}; server {{.Net}}.101:9100; server {{.Net}}.102:9100;
 		sticky learn zone=sessions:{SIZE} create=$upstream_cookie_session lookup=$cookie_session{SYNC}; }
-	upstream changed { zone changed {ZONE} sync; server {{.Net}}.101:9100 weight=99; {STATE} }
-	server { listen {{.IP}}:8080; keepalive_requests 1000000;
+	upstream changed0 { zone changed0 {ZONE} sync; server {{.Net}}.101:9100; }
+	upstream changed1 { zone changed1 {ZONE} sync; server {{.Net}}.101:9100; }
+	client_body_timeout 10m;
+	server { listen {{.IP}}:8080; server_name all; keepalive_requests 1000000;
 		location / { return 200 "$ip $prefix"; }
-		location /session { proxy_pass http://my_backend; }
-		location /changed { proxy_pass http://changed; }
-		location /page { proxy_pass ORIGIN; proxy_cache pages; proxy_cache_valid 1h; proxy_cache_key $uri;
+		location = /hang { limit_conn requests 1000; proxy_pass http://{{.IP}}:8080/api; }
+		location /session { limit_conn requests 1000; proxy_pass http://my_backend; }
+		location /changed0 { proxy_pass http://changed0; }
+		location /changed1 { proxy_pass http://changed1; }
+		location /page { limit_conn requests 1000; proxy_pass ORIGIN; proxy_cache pages; proxy_cache_valid 1h; proxy_cache_key $uri;
 			proxy_cache_purge $http_x_purge; }
 		location /api { api write=on; }
 	}
@@ -165,17 +172,17 @@ func (e *everything) purgesPage(c *client, round int) error {
 	return nil
 }
 
-// changesServer adds a server, changes it and removes every other one.
+// changesServer adds the server of a client, changes it and every other time removes it. There is only one in an upstream,
+// so that an id of an earlier configuration is that of no other server.
 func (e *everything) changesServer(c *client, round int) error {
-	server := fmt.Sprintf("%s.%d:%s", c.node.Net(), 110+round%16, "920"+c.name)
-	path := c.url("/api/9/http/upstreams/changed/servers")
+	server := fmt.Sprintf("%s.110:920%s", c.node.Net(), c.name)
+	path := c.url("/api/9/http/upstreams/changed" + c.name + "/servers")
 	e.change(func() { delete(e.servers, server) })
 	status, text, err := send(c.Client, "POST", path, fmt.Sprintf(`{"server":%q,"weight":2}`, server))
-	// Nobody knows what a request has done whose connection was closed.
-	if err != nil {
+	switch {
+	case err != nil: // nobody knows what a request has done whose connection was closed
 		return nil
-	}
-	if status != 201 && status != 409 {
+	case status != 201 && status != 409:
 		return fmt.Errorf("adding %s: %d %s", server, status, text)
 	}
 	id, err := e.idOf(c, path, server)
@@ -232,7 +239,17 @@ func (e *everything) isKept(n *harness.Node) error {
 			return err
 		}
 	}
-	r, err := n.Do("GET", "/api/9/http/upstreams/changed/servers", "")
+	for server, weight := range e.servers {
+		if err := e.hasServer(n, "changed"+server[len(server)-1:], server, weight); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hasServer returns an error unless a node has a server with a weight; 0 means that it was removed.
+func (e *everything) hasServer(n *harness.Node, upstream, server string, weight int) error {
+	r, err := n.Do("GET", "/api/9/http/upstreams/"+upstream+"/servers", "")
 	if err != nil {
 		return err
 	}
@@ -243,16 +260,18 @@ func (e *everything) isKept(n *harness.Node) error {
 	if err := json.Unmarshal([]byte(r.Body), &shown); err != nil {
 		return err
 	}
-	weights := map[string]int{}
+	has := 0
 	for _, s := range shown {
-		weights[s.Server] = s.Weight
-	}
-	for server, weight := range e.servers {
-		if weights[server] != weight {
-			return fmt.Errorf("%s has %s with weight %d, want %d (0: removed)", n.Name, server, weights[server], weight)
+		if s.Server == server {
+			has = s.Weight
 		}
 	}
-	return nil
+	if has == weight {
+		return nil
+	}
+	made, err := n.Do("GET", "/api/9/http/upstreams/"+upstream+"/changes", "")
+	return fmt.Errorf("%s has %s with weight %d, want %d (0: removed); it was told %s, %v", n.Name, server, has, weight,
+		made.Body, err)
 }
 
 // leads returns which sessions a node sends to another server, and which purged pages it still has.
@@ -294,13 +313,17 @@ func TestReloadsKeepEverything(t *testing.T) {
 		cl.Backend(101+i, fmt.Sprintf("backend%d", i))
 	}
 	text := func(size, zone, sync string) string {
-		return strings.NewReplacer("{SIZE}", size, "{ZONE}", zone, "{SYNC}", sync, "{STATE}", "", "ORIGIN", ed.URL).Replace(changingAll)
+		return strings.NewReplacer("{SIZE}", size, "{ZONE}", zone, "{SYNC}", sync, "ORIGIN", ed.URL).Replace(changingAll)
 	}
 	sizes, zones := []string{"64m", "32m", "48m"}, []string{"64k", "128k"}
 	last := text("64m", "64k", " sync")
 	cl.Start(last)
 	cl.Joined(2)
 	e := workWithEverything(t, cl, ed)
+	var held []net.Conn
+	for _, n := range cl.Nodes {
+		held = append(held, n.HoldRequest(), n.HoldRequest())
+	}
 	for i := range reloads(t) / 2 {
 		for k, n := range cl.Nodes {
 			sync := " sync"
@@ -324,6 +347,21 @@ func TestReloadsKeepEverything(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	countsHeld(cl, held)
+}
+
+// countsHeld: requests in progress are counted, those that have ended are not, whichever configurations they have seen.
+// Half of them are of each of two nodes.
+func countsHeld(cl *harness.Cluster, held []net.Conn) {
+	for left := len(held); ; left-- {
+		ofSecond := min(left, len(held)/2)
+		cl.Nodes[0].CountsConnections("http", "requests", left, left-ofSecond)
+		cl.Nodes[1].CountsConnections("http", "requests", left, ofSecond)
+		if left == 0 {
+			return
+		}
+		held[len(held)-left].Close()
+	}
 }
 
 // TestEverythingOfAClusterThatIsLeft: a reload removes the last node of the list, or the whole zone_sync. Sessions,
@@ -338,7 +376,7 @@ func TestEverythingOfAClusterThatIsLeft(t *testing.T) {
 			for i := range 2 {
 				cl.Backend(101+i, fmt.Sprintf("backend%d", i))
 			}
-			text := strings.NewReplacer("{SIZE}", "1m", "{ZONE}", "64k", "{SYNC}", " sync", "{STATE}", "", "ORIGIN", ed.URL).Replace(changingAll)
+			text := strings.NewReplacer("{SIZE}", "1m", "{ZONE}", "64k", "{SYNC}", " sync", "ORIGIN", ed.URL).Replace(changingAll)
 			cl.Start(text)
 			a, b := cl.Nodes[0], cl.Nodes[1]
 			e := &everything{t: t, ed: ed, sessions: map[string]string{}, servers: map[string]int{}, pages: map[string]int64{},
@@ -400,6 +438,6 @@ func (e *everything) doesOnce(n *harness.Node, name string, deletes bool) {
 		}
 	}
 	server := n.Net() + ".12" + last + ":9200"
-	n.Wants(201, "*", "POST", "/api/9/http/upstreams/changed/servers", `{"server":"`+server+`","weight":7}`)
+	n.Wants(201, "*", "POST", "/api/9/http/upstreams/changed0/servers", `{"server":"`+server+`","weight":7}`)
 	e.servers[server] = 7
 }
