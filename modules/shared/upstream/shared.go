@@ -190,8 +190,8 @@ func (z *sharedZone) followMarks(wait bool) {
 	}
 }
 
-// followFree follows the changed pairs without waiting, and returns those for which it would have to. A zone that is not
-// the follower any more follows nothing.
+// followFree follows the changed pairs without waiting, and returns those for which it would have to. A zone that is
+// not the follower any more follows nothing.
 func (z *sharedZone) followFree() (busy []string) {
 	z.marks.following.Lock()
 	defer z.marks.following.Unlock()
