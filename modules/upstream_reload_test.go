@@ -63,3 +63,27 @@ func TestMethodsDisplaceEachOther(t *testing.T) {
 		}
 	}
 }
+
+// TestAChangeThroughThePreviousConfiguration: a request of it, whose connection was kept, changes the servers of the
+// running one before it is answered.
+func TestAChangeThroughThePreviousConfiguration(t *testing.T) {
+	first := startShared(t, sharedServers)
+	s := startShared(t, sharedServers, webtest.After(first))
+	for i := range 200 {
+		server := fmt.Sprintf("127.0.1.%d:1", i)
+		if got := askAPI(first, fmt.Sprintf(`POST %s {"server":%q}`, stateServers, server)); !strings.HasPrefix(got, "201") {
+			t.Fatal(got)
+		}
+		if got := shownServers(t, s); !strings.Contains(got, server+" changed") {
+			t.Fatalf("after %d changes, %s is not among %s", i, server, got)
+		}
+		if i%8 == 7 { // the zone has no room for all
+			if got := askAPI(first, "DELETE /api/9/http/upstreams/u/changes"); !strings.HasPrefix(got, "204") {
+				t.Fatal(got)
+			}
+			if got, want := shownServers(t, s), "127.0.0.1:1, 127.0.0.2:1"; got != want {
+				t.Fatalf("when all is reverted: %s, want %s", got, want)
+			}
+		}
+	}
+}
