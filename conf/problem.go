@@ -21,6 +21,8 @@ type Problem struct {
 	Kind Kind
 	// Name is what is wrong, not supported or unknown: a directive, a parameter, or a variable with its dollar.
 	Name string
+	// Instead says what to do about it, if Instead(Name) does not fit.
+	Instead string
 
 	early bool // an unexpected end of the text; usually a consequence of problems before it
 	order int  // position in load order, by which problems are sorted; 0: that of the directive being bound
@@ -101,6 +103,12 @@ func Unsupported(parameter string) error {
 // NotSupportedf makes a problem of something that nginx knows by a name and starling does not.
 func NotSupportedf(name, format string, args ...any) *Problem {
 	return &Problem{What: fmt.Sprintf(format, args...), Kind: NotSupported, Name: name}
+}
+
+// Advise adds what to do, where a name alone does not tell that.
+func (p *Problem) Advise(instead string) *Problem {
+	p.Instead = instead
+	return p
 }
 
 // ProblemsAt turns the error of a setter, a check or a builder into problems; those without a location get that of n.

@@ -18,7 +18,6 @@ import (
 	"starling/conf"
 	"starling/cycle"
 	"starling/lib/plural"
-	"starling/lib/similar"
 	"starling/process/arguments"
 )
 
@@ -164,40 +163,16 @@ func ofProblem(p *conf.Problem, tree *conf.Tree) finding {
 	f := finding{Name: cmp.Or(p.Name, nameAt(tree.Nodes, p)), Reason: (&conf.Problem{What: p.What}).Error()}
 	switch p.Kind {
 	case conf.NotSupported:
-		f.State, f.Instead = stateUnsupported, conf.Instead(p.Name)
+		f.State, f.Instead = stateUnsupported, advice(p)
 	case conf.UnknownWord:
 		f.State = stateUnknown
-		if alike := meant(p.Name); alike != "" {
-			f.Instead = fmt.Sprintf("did you mean \"%s\"?", alike)
-		} else {
-			f.Instead = "nginx does not know it either"
-		}
+		f.Instead = cmp.Or(advice(p), "nginx does not know it either")
 	case conf.NotHere:
 		f.State, f.Instead = stateNotHere, "it must be there where starling runs"
 	default:
 		f.State = stateWrong
 	}
 	return f
-}
-
-// meant is the known name that was probably mistyped.
-func meant(name string) string {
-	if variable, isVariable := strings.CutPrefix(name, "$"); isVariable {
-		if alike := similar.Of(variable, conf.KnownVariables()); alike != "" {
-			return "$" + alike
-		}
-		return ""
-	}
-	var known []string
-	for _, m := range cycle.All() {
-		for i := range m.Directives {
-			known = append(known, m.Directives[i].Name)
-		}
-	}
-	for _, k := range conf.KnownDirectives() {
-		known = append(known, k.Name)
-	}
-	return similar.Of(name, known)
 }
 
 // nameAt is the directive at the place of a problem, "" if there is none.

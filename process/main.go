@@ -145,25 +145,6 @@ func (b *bootLog) failed(err error, most int) {
 	}
 }
 
-// flatten splits joined errors, so that each problem gets a line.
-func flatten(err error) []error {
-	if problems, ok := err.(conf.Problems); ok {
-		out := make([]error, len(problems))
-		for i, p := range problems {
-			out[i] = p
-		}
-		return out
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var out []error
-		for _, e := range joined.Unwrap() {
-			out = append(out, flatten(e)...)
-		}
-		return out
-	}
-	return []error{err}
-}
-
 // signal is -s: it finds the process by the pid file of the configuration.
 func (b *bootLog) signal(name string, o cycle.Options) int {
 	d, err := cycle.Read(o)

@@ -162,8 +162,8 @@ func StatusZoneName(text string) (string, error) {
 		return "", ErrNoZoneName
 	case strings.Contains(text, "$"):
 		return "", conf.NotSupportedf(
-			"status_zone", "variables in the name of a status zone are not supported: \"%s\"", text,
-		)
+			"status_zone", "variables in the name of a status zone are not supported by starling: \"%s\"", text,
+		).Advise("write a status_zone with its own name into each server")
 	}
 	return text, nil
 }

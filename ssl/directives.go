@@ -105,7 +105,8 @@ func credential(a *conf.Args) (string, error) {
 func file(a *conf.Args) (string, error) {
 	path := a.Words[0]
 	if strings.Contains(path, "$") {
-		return "", conf.NotSupportedf(a.Node.Name, "variables in \"%s\" are not supported by starling", a.Node.Name)
+		return "", conf.NotSupportedf(a.Node.Name, "variables in \"%s\" are not supported by starling", a.Node.Name).
+			Advise("write the name of the file itself")
 	}
 	if s := scheme(path); s != "" {
 		return "", conf.Unsupported(s)

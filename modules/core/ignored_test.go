@@ -33,7 +33,7 @@ func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
 		},
 		{
 			text:    "load_module modules/ngx_acme.so;",
-			problem: `module "ngx_acme" is not supported by starling; remove the line if nothing needs it in /n.conf:1`,
+			problem: `module "ngx_acme" is not supported by starling in /n.conf:1`,
 		},
 		{text: "worker_priority -1;", ignored: "set the priority of the process in its service manager"},
 		{text: "http { } load_module x.so;", problem: `"load_module" directive is specified too late in /n.conf:1`},

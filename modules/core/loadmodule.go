@@ -30,8 +30,7 @@ var loadModule = conf.Directive{
 		case known:
 			a.Warn("module \"%s\" is not supported by starling; directives of it are rejected", name)
 		default:
-			return conf.NotSupportedf(a.Node.Name,
-				"module \"%s\" is not supported by starling; remove the line if nothing needs it", name)
+			return conf.NotSupportedf(a.Node.Name, "module \"%s\" is not supported by starling", name)
 		}
 		return nil
 	},
