@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -125,7 +128,7 @@ func (d *Dialer) DialAt(ctx context.Context, s *Server, at Address) (*Conn, erro
 		plain.Close()
 		d.Handshakes.Failed(err)
 		s.Stats.handshakes().Failed(err)
-		return nil, &DialError{TLS: true, TimedOut: timedOut(err), Err: err}
+		return nil, &DialError{TLS: true, TimedOut: timedOut(err), Err: adviseProtocols(err, d.TLS.NextProtos)}
 	}
 	resumed := sealed.ConnectionState().DidResume
 	d.Handshakes.Done(resumed)
@@ -145,6 +148,19 @@ func hold(plain net.Conn, s *Server, clock *clock.Clock) (c *Conn, err error) {
 	}
 	c.look = c.peek
 	return c, nil
+}
+
+// adviseProtocols adds what to do if the server takes none of the offered protocols. crypto/tls has only a text for its
+// alert.
+func adviseProtocols(err error, offered []string) error {
+	if len(offered) == 0 || !strings.HasSuffix(err.Error(), "tls: no application protocol") {
+		return err
+	}
+	advice := "take one that it has into proxy_ssl_alpn"
+	if slices.Equal(offered, []string{"h2"}) {
+		advice = "enable HTTP/2 there, or use proxy_pass with \"proxy_http_version 1.1\""
+	}
+	return fmt.Errorf("%w (the server takes no ALPN protocol of \"%s\"; %s)", err, strings.Join(offered, " "), advice)
 }
 
 func (d *Dialer) connect(ctx context.Context, to Address) (net.Conn, error) {

@@ -300,6 +300,25 @@ func TestDialErrors(t *testing.T) {
 	}
 }
 
+// TestDialTellsWhatToDoWithoutACommonProtocol: the alert alone does not say which protocol, or where it is asked for.
+func TestDialTellsWhatToDoWithoutACommonProtocol(t *testing.T) {
+	alert := "remote error: tls: no application protocol"
+	for _, c := range []struct {
+		err     string
+		offered []string
+		want    string
+	}{
+		{alert, []string{"h2"}, alert + ` (the server takes no ALPN protocol of "h2"; enable HTTP/2 there, or use proxy_pass with "proxy_http_version 1.1")`},
+		{alert, []string{"a", "b"}, alert + ` (the server takes no ALPN protocol of "a b"; take one that it has into proxy_ssl_alpn)`},
+		{alert, nil, alert},
+		{"remote error: tls: bad certificate", []string{"h2"}, "remote error: tls: bad certificate"},
+	} {
+		if got := adviseProtocols(errors.New(c.err), c.offered); got.Error() != c.want {
+			t.Errorf("%v: %v, want %s", c.offered, got, c.want)
+		}
+	}
+}
+
 func BenchmarkQuiet(b *testing.B) {
 	far := listen(b, "tcp", "127.0.0.1:0")
 	g := NewGroup("u", turns{})

@@ -1,8 +1,11 @@
 package h2client
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 
 	"starling/web/forward"
 	"starling/web/h1"
@@ -69,10 +72,27 @@ func (w *Wire) frameWaits() (bool, error) {
 	}
 	length := int(b[0])<<16 | int(b[1])<<8 | int(b[2])
 	if length > frameBytes {
-		return false, forward.Faultf("upstream sent too large http2 frame: %d", length)
+		return false, forward.Faultf("upstream sent too large http2 frame: %d%s", length, otherProtocol(b))
 	}
 	return len(b) >= frameHeadBytes+length, nil
 }
+
+// otherProtocol says what to do if the bytes in place of a frame are of a protocol that servers speak by mistake.
+func otherProtocol(b []byte) string {
+	const alertOrHandshake = "\x15\x16"
+	switch {
+	case bytes.HasPrefix(b, []byte("HTTP/")):
+		line, _, _ := bytes.Cut(b, []byte("\r\n"))
+		return fmt.Sprintf(" (%q: the server does not speak HTTP/2; enable HTTP/2 there, or use proxy_pass with "+
+			"\"proxy_http_version 1.1\")", line[:min(len(line), shownBytes)])
+	case strings.IndexByte(alertOrHandshake, b[0]) >= 0 && b[1] == 3:
+		return " (the server expects TLS: use https:// or grpcs://)"
+	}
+	return ""
+}
+
+// shownBytes is how much of a line of another protocol is logged.
+const shownBytes = 64
 
 // readFrames handles all frames that have arrived, so that the request sees all of their effects or none.
 func (w *Wire) readFrames() error {
