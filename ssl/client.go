@@ -25,7 +25,8 @@ type ClientSettings struct {
 // NewClientSettings returns nginx's defaults: nothing is verified.
 func NewClientSettings() ClientSettings {
 	return ClientSettings{
-		Common: Common{Protocols: DefaultProtocols, Ciphers: DefaultClientCiphers, VerifyDepth: DefaultVerifyDepth},
+		Common: Common{Protocols: DefaultProtocols, Ciphers: DefaultClientCiphers, VerifyDepth: DefaultVerifyDepth,
+			Curves: autoCurves},
 	}
 }
 

@@ -67,6 +67,8 @@ type commanded struct {
 	warnings []string
 	// certificate replaces the one of ssl_certificate with the same kind of key.
 	certificate CertificateFile
+	// dhParameters are files that are not used, but must be what they should be.
+	dhParameters []string
 }
 
 func (c *commanded) warn(format string, args ...any) {
@@ -106,6 +108,9 @@ func (c *Common) apply(name, value string, said *commanded) error {
 	case "cipherstring":
 		c.Ciphers = value
 	case "curves", "groups", "ecdhparameters":
+		if value == "" {
+			return failed("bad value")
+		}
 		c.Curves = strings.TrimPrefix(value, "+") // ECDHParameters of OpenSSL 1.0.1: +Automatic
 		if strings.EqualFold(c.Curves, "automatic") {
 			c.Curves = "auto"
@@ -126,6 +131,7 @@ func (c *Common) apply(name, value string, said *commanded) error {
 	case "privatekey":
 		said.certificate.Key = value
 	case "dhparameters":
+		said.dhParameters = append(said.dhParameters, value)
 		said.warn("%s has no effect: %s", name, noDH)
 	case "numtickets":
 		count, err := strconv.Atoi(value)
@@ -147,9 +153,6 @@ func (c *Common) apply(name, value string, said *commanded) error {
 	}
 	return nil
 }
-
-// noDH completes "no effect: ".
-const noDH = "finite-field Diffie-Hellman is not available; clients use elliptic curves, which need no parameters"
 
 func (c *Common) limitProtocols(value string, lower bool) bool {
 	if value == "None" {

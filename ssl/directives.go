@@ -24,28 +24,6 @@ type Bound[C any] struct {
 	dhParameters       dhParameters
 }
 
-// dhParameters is ssl_dhparam: a file that is not used, and is checked where nginx reads it.
-type dhParameters struct {
-	path string
-	node *conf.Node
-}
-
-func readDHParameters(a *conf.Args) (dhParameters, error) {
-	a.Ignore(noDH)
-	path, err := file(a)
-	return dhParameters{path, a.Node}, err
-}
-
-func (d dhParameters) check(read ReadFile) error {
-	if d.path == "" {
-		return nil
-	}
-	if _, err := read(d.path); err != nil {
-		return conf.At(d.node, "BIO_new_file(\"%s\") failed (%s)", d.path, reason(err))
-	}
-	return nil
-}
-
 // Caches are ssl_session_cache and ssl_ocsp_cache.
 type Caches struct{ SessionCache, StatusCache CacheWords }
 
@@ -119,8 +97,11 @@ func file(a *conf.Args) (string, error) {
 
 // passwordFile reads the path of a file with passwords. The file must be readable even if no key needs it, as in nginx.
 func passwordFile(a *conf.Args) (string, error) {
-	path, err := file(a)
 	env := a.Env.(Env)
+	if a.Words[0] == "" {
+		return "", fmt.Errorf("read() \"%s\" failed (21: Is a directory)", env.ConfPath(""))
+	}
+	path, err := file(a)
 	env.OnLink(func() error {
 		if _, err := readPasswords(path, env.ReadFile); err != nil {
 			return conf.At(a.Node, "%s", err)

@@ -103,7 +103,7 @@ func TestCurves(t *testing.T) {
 		warns int
 		fails bool
 	}{
-		{"auto", 0, 0, false}, {"", 0, 0, false},
+		{"auto", 0, 0, false}, {"", 0, 0, true},
 		{"X25519:prime256v1:secp384r1", 3, 0, false},
 		{"x25519:P-256:p-256", 2, 0, false},
 		{"X25519MLKEM768:X25519", 2, 0, false},

@@ -75,6 +75,7 @@ func NewServerSettings() ServerSettings {
 			Protocols:   DefaultProtocols,
 			Ciphers:     DefaultServerCiphers,
 			VerifyDepth: DefaultVerifyDepth,
+			Curves:      autoCurves,
 		},
 		SessionTimeout: DefaultSessionTimeout,
 	}
@@ -96,7 +97,7 @@ type Server struct {
 
 // Build reads the files and makes the configuration. Warnings report settings without effect; the error is nginx's.
 func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
-	if s.ClientCA != "" {
+	if s.ClientCA != "" && s.VerifyClient != VerifyOff { // otherwise nginx does not open it
 		s.Trusted = append([]string{s.ClientCA}, s.Trusted...)
 	}
 	config, verify, warnings, err := s.base(x509.ExtKeyUsageClientAuth, read)

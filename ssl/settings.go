@@ -115,7 +115,7 @@ type Common struct {
 	Commands [][2]string
 	// NoTickets is ssl_session_tickets off.
 	NoTickets bool
-	// Curves is ssl_ecdh_curve: names joined by colons; empty or "auto": the library chooses.
+	// Curves is ssl_ecdh_curve: names joined by colons; "auto": the library chooses.
 	Curves string
 	// ALPN are the protocols offered or accepted, in order of preference.
 	ALPN []string
@@ -160,6 +160,11 @@ func (c *Common) base(peerUse x509.ExtKeyUsage, read ReadFile) (*tls.Config, *ve
 		return nil, nil, nil, err
 	}
 	warnings = append(warnings, unknown...)
+	for _, path := range said.dhParameters {
+		if err := checkDHParameters(path, read); err != nil {
+			return nil, nil, nil, fmt.Errorf("SSL_CONF_cmd(\"DHParameters\", \"%s\") failed (%w)", path, err)
+		}
+	}
 	passwords, err := readPasswords(settings.PasswordFile, read)
 	if err != nil {
 		return nil, nil, nil, err
@@ -215,13 +220,19 @@ var curvesOfGo = map[string]tls.CurveID{
 	"secp384r1mlkem1024": tls.SecP384r1MLKEM1024,
 }
 
+// autoCurves is the default of ssl_ecdh_curve.
+const autoCurves = "auto"
+
 // parseCurves reads ssl_ecdh_curve. The order is not kept: Go chooses the fastest of the set. Curves of OpenSSL that Go
 // does not have are omitted with a warning.
 func parseCurves(text string) (ids []tls.CurveID, warnings []string, err error) {
-	if text == "" || text == "auto" {
-		return nil, nil, nil
-	}
 	failed := func(why string) error { return fmt.Errorf("SSL_CTX_set1_curves_list(\"%s\") failed (%s)", text, why) }
+	switch text {
+	case autoCurves:
+		return nil, nil, nil
+	case "":
+		return nil, nil, failed("no curve")
+	}
 	for name := range strings.SplitSeq(text, ":") {
 		name, optional := strings.CutPrefix(name, "?") // OpenSSL 3.3: the curve may be unknown
 		id, ok := curvesOfGo[strings.ToLower(name)]

@@ -101,6 +101,7 @@ func TestCommands(t *testing.T) {
 		{"Ciphersuites", "TLS_AES_128_GCM_SHA256", "Ciphersuites has no effect: all TLS 1.3 cipher suites are always enabled"},
 		{"Ciphersuites", "TLS_NOPE", `SSL_CONF_cmd("Ciphersuites", "TLS_NOPE") failed (no cipher match)`},
 		{"Groups", "X25519:P-256", "TLSv1.2 TLSv1.3"},
+		{"Curves", "", `SSL_CONF_cmd("Curves", "") failed (bad value)`},
 		{"SignatureAlgorithms", "RSA+SHA256", `SSL_CONF_cmd "SignatureAlgorithms" is not supported by starling: ` +
 			`remove it: the library has only algorithms that are considered secure`},
 		{"VerifyMode", "Peer", `SSL_CONF_cmd "VerifyMode" is not supported by starling: use ssl_verify_client, or proxy_ssl_verify`},

@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
+	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
@@ -398,10 +400,20 @@ func TestPlainHTTPAndOtherProtocols(t *testing.T) {
 	}
 }
 
+// dhParameters is a file of ssl_dhparam.
+func dhParameters(t *testing.T, numbers ...int) []byte {
+	t.Helper()
+	der, err := asn1.Marshal(numbers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "DH PARAMETERS", Bytes: der})
+}
+
 // Settings of old files start: nothing is lost, and the log tells what happens instead.
 func TestSettingsWithoutEffect(t *testing.T) {
 	w := newWorld(t)
-	w.add("dh.pem", []byte("-----BEGIN DH PARAMETERS-----"))
+	w.add("dh.pem", dhParameters(t, 23, 5))
 	s := w.start(pair + `ssl_dhparam dh.pem; ssl_early_data on; ssl_certificate_compression on;
 		ssl_conf_command DHParameters dh.pem;
 		server { listen 127.0.0.1:443; ssl on; say "$ssl_protocol"; }
@@ -416,6 +428,8 @@ func TestSettingsWithoutEffect(t *testing.T) {
 	for _, want := range []string{
 		`[warn] the "ssl" directive is deprecated, use the "listen ... ssl" directive instead in /test.conf:4`,
 		`[warn] the "ssl" directive is deprecated, use the "listen ... ssl" directive instead in /test.conf:5`,
+		`[warn] "ssl_dhparam" has no effect: finite-field Diffie-Hellman is not available; clients use elliptic curves, ` +
+			`which need no parameters in /test.conf:2`,
 		`[warn] DHParameters has no effect: finite-field Diffie-Hellman is not available; clients use elliptic curves, ` +
 			`which need no parameters in /test.conf:4`,
 	} {
@@ -437,6 +451,11 @@ func TestMissingParametersWithoutCertificates(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	w := newWorld(t)
+	w.add("garbage", []byte("garbage"))
+	w.add("empty", nil)
+	w.add("torn.pem", []byte("-----BEGIN DH PARAMETERS-----\nMAYC"))
+	w.add("one.pem", dhParameters(t, 23))
+	const noParameters = `failed (no start line: Expecting: DH PARAMETERS) in /test.conf:1`
 	for inside, want := range map[string]string{
 		"listen 443 ssl;": `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`,
 		"listen 443 ssl; ssl_certificate server.crt;": `no "ssl_certificate_key" is defined for certificate "server.crt" in /test.conf:1`,
@@ -446,9 +465,18 @@ func TestProblems(t *testing.T) {
 		"listen 443; ssl on;":   `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`,
 		"ssl maybe;":            `invalid value "maybe" in "ssl" directive, it must be "on" or "off" in /test.conf:1`,
 		"ssl_early_data maybe;": `invalid value "maybe" in "ssl_early_data" directive, it must be "on" or "off" in /test.conf:1`,
-		"ssl_dhparam none.pem;" + strings.TrimSpace(pair): `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
-		"ssl_dhparam none.pem; ssl_reject_handshake on;":  `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
-		"ssl_password_file none;":                         `open() "/none" failed (2: No such file or directory) in /test.conf:1`,
+		"ssl_dhparam none.pem;" + strings.TrimSpace(pair):   `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
+		"ssl_dhparam none.pem; ssl_reject_handshake on;":    `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
+		"ssl_dhparam empty;" + strings.TrimSpace(pair):      `PEM_read_bio_DHparams("/empty") ` + noParameters,
+		"ssl_dhparam garbage;" + strings.TrimSpace(pair):    `PEM_read_bio_DHparams("/garbage") ` + noParameters,
+		"ssl_dhparam server.crt;" + strings.TrimSpace(pair): `PEM_read_bio_DHparams("/server.crt") ` + noParameters,
+		"ssl_dhparam torn.pem;" + strings.TrimSpace(pair):   `PEM_read_bio_DHparams("/torn.pem") ` + noParameters,
+		"ssl_dhparam one.pem;" + strings.TrimSpace(pair):    `PEM_read_bio_DHparams("/one.pem") failed (asn1 error) in /test.conf:1`,
+		"listen 443 ssl; ssl_conf_command DHParameters empty;" + strings.TrimSpace(pair): `SSL_CONF_cmd("DHParameters", "/empty") failed ` +
+			`(PEM_read_bio_DHparams("/empty") failed (no start line: Expecting: DH PARAMETERS)) in /test.conf:1`,
+		`listen 443 ssl; ssl_ecdh_curve "";` + strings.TrimSpace(pair): `SSL_CTX_set1_curves_list("") failed (no curve) in /test.conf:1`,
+		`ssl_password_file "";`:   `read() "/" failed (21: Is a directory) in /test.conf:1`,
+		"ssl_password_file none;": `open() "/none" failed (2: No such file or directory) in /test.conf:1`,
 		"listen 443 ssl; ssl_conf_command Certificate none.crt;" + strings.TrimSpace(pair): `cannot load certificate "/none.crt": BIO_new_file() failed ` +
 			`(No such file or directory) in /test.conf:1`,
 		"ssl_verify_client maybe;":                   `invalid value "maybe" in /test.conf:1`,
