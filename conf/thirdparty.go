@@ -1,6 +1,9 @@
 package conf
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // addon is a module for nginx that neither nginx nor NGINX Plus has, and starling does not support.
 type addon struct {
@@ -50,6 +53,11 @@ var thirdParties = []addon{
 	{"ngx_pagespeed", []string{"pagespeed"}, "let the application optimize its pages"},
 	{"passenger", []string{"passenger_*"}, "run the application's own server and use proxy_pass"},
 	{"ngx_http_substitutions_filter_module", []string{"subs_filter", "subs_filter_*"}, "use sub_filter"},
+	{"nginx-dav-ext-module", []string{"dav_ext_*"}, "use a WebDAV server through proxy_pass"},
+	{"nginx-upload-progress-module", []string{"track_uploads", "report_uploads"},
+		"let the application count its uploads"},
+	{"nginx-upstream-fair", []string{"fair", "upstream_fair_*"}, "use least_conn or least_time"},
+	{"memc-nginx-module", []string{"memc_*"}, "use memcached_pass"},
 	{"testcookie-nginx-module", []string{"testcookie", "testcookie_*"}, "use auth_request with a service that checks"},
 }
 
@@ -75,3 +83,21 @@ func matchesPattern(pattern, name string) bool {
 	}
 	return name == pattern
 }
+
+// thirdPartyFiles are the files of these modules, as distributions load them. ndk is the ground of some, and does nothing
+// itself.
+var thirdPartyFiles = []string{
+	"ndk_http_module", "ngx_http_auth_digest_module", "ngx_http_auth_ldap_module", "ngx_http_auth_pam_module",
+	"ngx_http_cache_purge_module", "ngx_http_dav_ext_module", "ngx_http_echo_module", "ngx_http_fancyindex_module",
+	"ngx_http_headers_more_filter_module", "ngx_http_lua_module", "ngx_http_lua_upstream_module",
+	"ngx_http_memc_module", "ngx_http_modsecurity_module", "ngx_http_opentracing_module",
+	"ngx_http_redis2_module", "ngx_http_redis_module", "ngx_http_set_misc_module", "ngx_http_shibboleth_module",
+	"ngx_http_srcache_filter_module", "ngx_http_stream_server_traffic_status_module",
+	"ngx_http_subs_filter_module", "ngx_http_testcookie_access_module", "ngx_http_upload_module",
+	"ngx_http_uploadprogress_module", "ngx_http_upstream_fair_module", "ngx_http_vhost_traffic_status_module",
+	"ngx_nchan_module", "ngx_pagespeed", "ngx_rtmp_module", "ngx_stream_lua_module",
+	"ngx_stream_server_traffic_status_module",
+}
+
+// IsThirdParty reports whether a file (without ".so") is a module of others that has no effect but its directives.
+func IsThirdParty(file string) bool { return slices.Contains(thirdPartyFiles, file) }

@@ -34,6 +34,8 @@ func TestThirdPartyModulesAreNamed(t *testing.T) {
 		"more_set_headers": "use add_header, proxy_hide_header and proxy_set_header (module headers-more-nginx-module)",
 		"redis2_pass":      "(module ngx_http_redis)",
 		"fancyindex":       "use autoindex (",
+		"fair":             "use least_conn or least_time (module nginx-upstream-fair)",
+		"track_uploads":    "(module nginx-upload-progress-module)",
 		"check":            "use health_check (",
 		"dav_access":       "WebDAV", // one of nginx
 	} {

@@ -9,6 +9,20 @@ import (
 	"starling/modules/core"
 )
 
+// TestModulesOfDebian: what its nginx.conf can load from modules-enabled keeps nothing from starting.
+func TestModulesOfDebian(t *testing.T) {
+	for _, name := range strings.Fields(`ndk_http ngx_http_auth_pam ngx_http_brotli_filter ngx_http_brotli_static
+		ngx_http_cache_purge ngx_http_dav_ext ngx_http_echo ngx_http_fancyindex ngx_http_geoip2 ngx_http_geoip
+		ngx_http_headers_more_filter ngx_http_image_filter ngx_http_lua ngx_http_modsecurity ngx_http_perl
+		ngx_http_subs_filter ngx_http_uploadprogress ngx_http_upstream_fair ngx_http_xslt_filter ngx_mail ngx_nchan
+		ngx_rtmp ngx_stream_geoip2 ngx_stream_geoip ngx_stream`) {
+		got := bind(t, "load_module modules/"+name+"_module.so;")
+		if err := got.Err(); err != nil || len(got.Warnings)+len(got.Ignored) != 1 {
+			t.Errorf("%s: %v, %v, %v", name, err, got.Warnings, got.Ignored)
+		}
+	}
+}
+
 // Whatever is accepted without effect is either reported as ignored or warned of.
 func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
 	for _, c := range []struct{ text, problem, warning, ignored string }{
@@ -30,6 +44,10 @@ func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
 		{
 			text:    "load_module modules/ngx_http_image_filter_module.so;",
 			warning: `module "ngx_http_image_filter_module" is not supported by starling; directives of it are rejected in /n.conf:1`,
+		},
+		{ // of Debian
+			text:    "load_module modules/ngx_http_echo_module.so;",
+			warning: `module "ngx_http_echo_module" is not supported by starling; directives of it are rejected in /n.conf:1`,
 		},
 		{
 			text:    "load_module modules/ngx_acme.so;",

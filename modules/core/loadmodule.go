@@ -9,11 +9,12 @@ import (
 )
 
 // loadModule accepts the modules that the files of distributions load. A built-in module needs no loading. A module of
-// nginx that starling lacks causes a warning only: its directives are rejected where they are used, and a file that
-// only loads it does not depend on it. An unknown module could change anything and is rejected.
+// nginx that starling lacks, or a well-known one of others, causes a warning only: its directives are rejected where they
+// are used, and a file that only loads it does not depend on it. An unknown module could change anything and is rejected.
 var loadModule = conf.Directive{
 	Name: "load_module", Syntax: "<file>", In: conf.Main, Repeat: true, NoEffect: true,
-	Doc: noEffect + "modules are built in. Starling warns of a module of nginx that it lacks, and rejects any other.",
+	Doc: noEffect + "modules are built in. Starling warns of a module that it lacks, and rejects one that it does not " +
+		"know.",
 	Set: func(_ any, a *conf.Args) error {
 		if len(a.Scope.Inner) > 0 {
 			return conf.Verdict("is specified too late")
@@ -25,9 +26,9 @@ var loadModule = conf.Directive{
 			module = name
 		}
 		switch known, supported := a.Supports(module); {
-		case supported, slices.Contains(thirdPartyFiles, name):
+		case supported, slices.Contains(builtInOfOthers, name):
 			a.Ignore("module \"" + name + "\" is built in")
-		case known:
+		case known, conf.IsThirdParty(name):
 			a.Warn("module \"%s\" is not supported by starling; directives of it are rejected", name)
 		default:
 			return conf.NotSupportedf(a.Node.Name, "module \"%s\" is not supported by starling", name)
@@ -44,8 +45,8 @@ var modulesOfFiles = map[string]string{
 	"ngx_http_xslt_filter_module":  "ngx_http_xslt_module",
 }
 
-// thirdPartyFiles are the modules of others for nginx whose directives starling has.
-var thirdPartyFiles = []string{
+// builtInOfOthers are the modules of others for nginx whose directives starling has.
+var builtInOfOthers = []string{
 	"ngx_http_brotli_filter_module", "ngx_http_brotli_static_module", "ngx_http_geoip2_module",
 	"ngx_http_zstd_filter_module", "ngx_http_zstd_static_module", "ngx_stream_geoip2_module",
 }
