@@ -45,9 +45,9 @@ func continuation(flags http2.Flags, block string) string {
 
 // hostile is what servers say, and why the log says that they are dropped.
 var hostile = map[string]struct{ say, want string }{
-	"HTTP/1": {"HTTP/1.1 400 Bad Request\r\n\r\n", `too large http2 frame: 4740180 ("HTTP/1.1 400 Bad Request": the server does not speak HTTP/2; enable`},
-	"HTTP/1 without an end": {"HTTP/1.0 " + strings.Repeat("x", 9000), `http2 frame: 4740180 ("HTTP/1.0 ` + strings.Repeat("x", shownBytes-9) + `": the server does not`},
-	"an alert of TLS":       {"\x15\x03\x01\x00\x02\x02\x0a\x00\x00", "too large http2 frame: 1377025 (the server expects TLS: use https:// or grpcs://)"},
+	"HTTP/1":                    {"HTTP/1.1 400 Bad Request\r\n\r\n", `too large http2 frame: 4740180 ("HTTP/1.1 400 Bad Request": the server does not speak HTTP/2; enable`},
+	"HTTP/1 without an end":     {"HTTP/1.0 " + strings.Repeat("x", 9000), `http2 frame: 4740180 ("HTTP/1.0 ` + strings.Repeat("x", shownBytes-9) + `": the server does not`},
+	"an alert of TLS":           {"\x15\x03\x01\x00\x02\x02\x0a\x00\x00", "too large http2 frame: 1377025 (the server expects TLS: use https:// or grpcs://)"},
 	"a long frame":              {frame(77, 0, 0, strings.Repeat("x", frameBytes+1)), "upstream sent too large http2 frame: 16385"},
 	"DATA first":                {data(0, 1), "upstream sent unexpected http2 frame: 0"},
 	"CONTINUATION first":        {continuation(endHead, status200), "upstream sent invalid http2 frame"},
