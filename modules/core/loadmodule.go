@@ -9,8 +9,9 @@ import (
 )
 
 // loadModule accepts the modules that the files of distributions load. A built-in module needs no loading. A module of
-// nginx that starling lacks, or a well-known one of others, causes a warning only: its directives are rejected where they
-// are used, and a file that only loads it does not depend on it. An unknown module could change anything and is rejected.
+// nginx that starling lacks, or a well-known one of others, causes a warning only: its directives are rejected where
+// they are used, and a file that only loads it does not depend on it. An unknown module could change anything and is
+// rejected.
 var loadModule = conf.Directive{
 	Name: "load_module", Syntax: "<file>", In: conf.Main, Repeat: true, NoEffect: true,
 	Doc: noEffect + "modules are built in. Starling warns of a module that it lacks, and rejects one that it does not " +
