@@ -14,8 +14,8 @@ import (
 // rejected.
 var loadModule = conf.Directive{
 	Name: "load_module", Syntax: "<file>", In: conf.Main, Repeat: true, NoEffect: true,
-	Doc: noEffect + "modules are built in. Starling warns of a module that it lacks, and rejects one that it does not " +
-		"know.",
+	Doc: noEffect + "modules are built in. Starling warns of a module that it lacks, and rejects one that it does " +
+		"not know.",
 	Set: func(_ any, a *conf.Args) error {
 		if len(a.Scope.Inner) > 0 {
 			return conf.Verdict("is specified too late")
