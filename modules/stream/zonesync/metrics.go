@@ -36,8 +36,7 @@ func nodeMetrics() []admin.Metric {
 		admin.Gauge(
 			"starling_nodes_agree",
 			"nodes_agree",
-			"1 while every member is connected, every zone is shared with each of them, and all comparable zones "+
-				"agree.",
+			"1 while every member is connected, every zone is shared with each of them, and all zones agree.",
 		),
 		admin.Gauge("starling_nodes_agreement_unknown", "agreement", "1 while it is unknown whether the nodes agree: "+
 			"not compared since the last write, or a member is silent or not connected.").
