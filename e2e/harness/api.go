@@ -44,6 +44,7 @@ type ClusterView struct {
 		Full    bool  `json:"full"`
 	} `json:"zones"`
 	Peers []struct {
+		State     string `json:"state"`
 		Pushing   bool   `json:"pushing"`
 		Accepted  bool   `json:"accepted"`
 		Teaching  bool   `json:"teaching"`
