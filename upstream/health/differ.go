@@ -35,7 +35,7 @@ type Differing struct {
 	from zone.Origin
 }
 
-const remedy = "each node checks the servers itself; configure the same check on both nodes"
+const remedy = "the two do not take turns; configure the same check on both nodes"
 
 // differing lists the nodes whose checks of a group are not this one.
 func (g *group) differing(s *Sharing) (list []Differing) {

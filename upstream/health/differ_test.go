@@ -37,7 +37,7 @@ func TestChecksThatDifferAreNamed(t *testing.T) {
 		if counts[2] != 10 || counts[0]+counts[1] != 10 {
 			t.Errorf("in 10 intervals: %v probes", counts)
 		}
-		const why = "each node checks the servers itself; configure the same check on both nodes"
+		const why = "the two do not take turns; configure the same check on both nodes"
 		here := "health check of upstream \"u\" in nginx.conf:7 is not that of node node-c (host-c) in other.conf:9: " +
 			"uri is / on this node and /health there"
 		if got := c.list[0].written(); strings.Count(got, "[notice] "+here+": "+why) != 1 || strings.Contains(got, "warn") {
