@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -73,6 +74,54 @@ func TestANodeWithoutThePathToAStreamBelievesItself(t *testing.T) {
 			c.Verdict(h.Nodes, server, "healthy")
 			c.TakeTurns(h.Nodes...)
 			testkit.Eventually(t, harness.Patience, func() error { return talk(h, hurt, network) })
+			proberWithoutThePath(h, c, server)
 		})
 	}
+}
+
+// proberWithoutThePath: the link between a server and the node that checks it for all is cut. The server is unhealthy
+// there, and the others believe their own checks.
+func proberWithoutThePath(h *harness.Hosts, c *harness.Checked, server string) {
+	prober := c.Settled(h.Nodes...)[server]
+	var others []*harness.Node
+	for _, n := range h.Nodes {
+		if n != prober {
+			others = append(others, n)
+		}
+	}
+	h.Network.Set(h.At(prober), h.HostOf(netip.MustParseAddrPort(server).Addr()), lan.Trouble{Cut: true})
+	c.Verdict([]*harness.Node{prober}, server, "unhealthy")
+	c.Verdict(others, server, "healthy")
+	for _, n := range others {
+		testkit.Eventually(h.T, harness.Patience, func() error {
+			all, err := c.SeenBy(n)
+			if s := all[server]; err == nil && s.Role != "doubter" {
+				err = fmt.Errorf("%s shows %+v", n.Name, s)
+			}
+			return err
+		})
+	}
+	h.Network.Heal()
+	c.Verdict(h.Nodes, server, "healthy")
+	c.TakeTurns(h.Nodes...)
+}
+
+// TestBothSidesOfAPartitionCheck: each side has a node that checks a server, and one is enough when they meet again.
+func TestBothSidesOfAPartitionCheck(t *testing.T) {
+	t.Parallel()
+	h := harness.NewHosts(t, 3)
+	c := h.CheckedStreamHosts("tcp", 101, 102)
+	h.Start(strings.ReplaceAll(checkedStreams, "NETWORK", ""))
+	c.TakeTurns(h.Nodes...)
+	left, right := h.Nodes[:2], h.Nodes[2:]
+	h.Network.Partition(h.HostsOf(left), h.HostsOf(right))
+	c.TakeTurns(left...)
+	c.TakeTurns(right...)
+	server := c.Servers()[0]
+	c.Ill(server, true)
+	c.Verdict(h.Nodes, server, "unhealthy")
+	c.Ill(server, false)
+	c.Verdict(h.Nodes, server, "healthy")
+	h.Network.Heal()
+	c.TakeTurns(h.Nodes...)
 }
