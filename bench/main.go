@@ -90,6 +90,7 @@ func (b *bench) run(only string, save bool) error {
 		{"tls: CPU per request over TLS", (*bench).overTLS},
 		{"bodies: CPU per answer of 1 MB", (*bench).bodies},
 		{"caches: CPU per answer from a cache, or of one that lacks it", (*bench).caches},
+		{"misses: CPU per answer that a cache lacks and does not store, beside one without a cache", (*bench).misses},
 		{"http2: CPU per request over HTTP/2", (*bench).http2},
 		{"propagation: a key set on one node, read on the other", (*bench).propagation},
 		{"updates: limits changed on one node, applied on the other", (*bench).updates},

@@ -71,7 +71,7 @@ func (s Status) String() string {
 func New(s Settings, clock *clock.Clock, log logs.Logger) *Cache {
 	return &Cache{
 		Path: s.Path, Levels: s.Levels, clock: clock, log: log, settings: s, cold: true,
-		index: index{entries: map[Key]*entry{}}, purged: make(chan struct{}, 1), unsynced: make(chan struct{}, 1),
+		index: index{table: newTable()}, purged: make(chan struct{}, 1), unsynced: make(chan struct{}, 1),
 		purges: purges{peers: peers{sinceMS: clock.Now().MonoMS}},
 	}
 }
@@ -179,8 +179,8 @@ func (c *Cache) drop(e *entry) (path string, closed *Object) {
 		c.bytes -= e.bytes
 		path = c.fileOf(e.key)
 	}
-	c.index.remove(e)
 	e.settle()
+	c.index.remove(e)
 	return path, closed
 }
 

@@ -23,6 +23,7 @@ type entry struct {
 	uses         uint16 // requests for it, up to the largest number
 	failed       uint16 // the status that answers instead of a response, until failedUntilS; 0: none
 	version      uint32 // changes with the file
+	number       uint32 // in the table; it never changes
 	rewrites     int16  // of the file's freshness that are being made
 	exists       bool   // there is a file
 	updating     bool   // a request is fetching a new one
@@ -30,20 +31,21 @@ type entry struct {
 
 // index is all entries, by key and in the order of their last use.
 type index struct {
-	entries map[Key]*entry
+	table
 	list[entry, *entry]
 }
 
-// insert adds a new entry as the newest.
-func (x *index) insert(e *entry) {
-	x.entries[e.key] = e
+// insert adds an entry of a key that has none, as the newest.
+func (x *index) insert(key *Key) *entry {
+	e := x.add(key)
 	x.push(e)
+	return e
 }
 
-// remove removes an entry that no ticket uses.
+// remove removes an entry that no ticket uses, and that keeps nothing open. Nobody may use it afterwards.
 func (x *index) remove(e *entry) {
 	x.unlink(e)
-	delete(x.entries, e.key)
+	x.table.remove(e)
 }
 
 // settle ends an update: the next request may start one, and those that wait look again.

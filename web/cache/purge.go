@@ -225,7 +225,7 @@ func (c *Cache) sweep(ctx context.Context) {
 func (c *Cache) sweepOne(key Key) {
 	t := Ticket{c: c, key: key, minUses: 1}
 	c.mu.Lock()
-	e := c.index.entries[key]
+	e := c.index.get(&key)
 	if e == nil || !e.exists {
 		c.mu.Unlock()
 		return

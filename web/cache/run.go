@@ -258,14 +258,14 @@ func flock(file *os.File) error {
 func (c *Cache) found(key Key, bytes int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.index.entries[key]
+	e := c.index.get(&key)
 	if e == nil {
-		if len(c.index.entries) >= c.settings.maxEntries() {
-			c.most = len(c.index.entries) - len(c.index.entries)/8
+		if c.index.count >= c.settings.maxEntries() {
+			c.most = c.index.count - c.index.count/8
 			return false
 		}
-		e = &entry{key: key, uses: 1}
-		c.index.insert(e)
+		e = c.index.insert(&key)
+		e.uses = 1
 	}
 	if !e.exists {
 		e.exists, e.bytes = true, bytes
@@ -335,7 +335,7 @@ func (c *Cache) expireOldest() (wait time.Duration, removed bool) {
 // exceeds reports whether the cache is larger than it may be.
 func (c *Cache) exceeds(s *Settings) bool {
 	c.mu.Lock()
-	count, bytes, most := len(c.index.entries), c.bytes, c.most
+	count, bytes, most := c.index.count, c.bytes, c.most
 	c.mu.Unlock()
 	switch {
 	case count == 0:
@@ -364,5 +364,5 @@ type Report struct {
 func (c *Cache) Report() Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Report{Bytes: c.bytes, MaxBytes: c.settings.MaxBytes, Cold: c.cold, Keys: len(c.index.entries)}
+	return Report{Bytes: c.bytes, MaxBytes: c.settings.MaxBytes, Cold: c.cold, Keys: c.index.count}
 }

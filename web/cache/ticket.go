@@ -93,13 +93,13 @@ func (t *Ticket) Open(request h1.Headers, now clock.Reading) Outcome {
 func (t *Ticket) touch(now clock.Reading) (outcome Outcome, mayExist bool) {
 	c := t.c
 	c.mu.Lock()
-	e, known := t.e, true
+	e := t.e
 	if e == nil {
-		e, known = c.index.entries[t.key]
+		e = c.index.get(&t.key)
 	}
 	var path string
 	var closed *Object
-	if count := len(c.index.entries); !known && count >= c.settings.maxEntries() {
+	if count := c.index.count; e == nil && count >= c.settings.maxEntries() {
 		c.most = count - count/8
 		// In the same step as the insertion: other requests would take the room.
 		var dropped bool
@@ -112,11 +112,14 @@ func (t *Ticket) touch(now clock.Reading) (outcome Outcome, mayExist bool) {
 			return Scarce, false
 		}
 	}
-	if !known {
-		e = &entry{key: t.key}
-		c.index.insert(e)
+	if e == nil {
+		e = c.index.insert(&t.key)
 	}
 	outcome, mayExist = t.join(e, now)
+	if outcome == Scarce && !mayExist { // it has been counted, which is all
+		e.refs--
+		t.e = nil
+	}
 	c.mu.Unlock()
 	c.discard(path, closed)
 	return outcome, mayExist

@@ -122,6 +122,11 @@ func (x *Exchange) storeResponse() (result web.Result) {
 	if !t.Active() {
 		return web.Declined
 	}
+	if !x.storable {
+		x.conditional = false
+		t.Release()
+		return web.Declined
+	}
 	now := r.Now()
 	rules := cache.Read(h.Headers, h.Seen, x.l.ignore.caching, now.WallMS/1000)
 	if rules.Refused || h.Status < 200 || !x.buffering {
