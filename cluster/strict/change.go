@@ -62,7 +62,7 @@ func (n *Node) tickChange(nowUS int64) {
 	if !c.leading {
 		return
 	}
-	stepUS := n.cfg.LeaseUS / changeStepsPerLease
+	stepUS := n.pingUS() * pingsPerLease / changeStepsPerLease
 	defer func() { n.due(c.nextUS) }()
 	if nowUS < c.nextUS {
 		return
@@ -179,7 +179,7 @@ func (n *Node) locked(nowUS int64) bool {
 // onExclude consents if no promise of this node is in the way, and makes it not give new ones: until a later view is
 // installed, it does not answer those that are to be excluded.
 func (n *Node) onExclude(m Message, nowUS int64) {
-	if m.View != n.view.Number || nowUS < n.startUS+longerUS(n.cfg.LeaseUS) && len(n.peers) > 1 {
+	if m.View != n.view.Number || nowUS < n.startUS+n.giveUpUS() && len(n.peers) > 1 && !n.harmless(&m) {
 		return
 	}
 	for _, x := range m.Excluded {
@@ -192,6 +192,10 @@ func (n *Node) onExclude(m Message, nowUS int64) {
 	}
 	n.send(m.From, Message{Kind: Consent, View: m.View, Excluded: m.Excluded}, nowUS)
 }
+
+// harmless reports whether a view excludes nobody: what this seat's process before answered does not matter then. Only
+// where leases are long, they would be waited for.
+func (n *Node) harmless(m *Message) bool { return n.slots != nil && len(m.Excluded) == 0 }
 
 // onConsent proposes the view once a majority has consented.
 func (n *Node) onConsent(m Message, nowUS int64) {

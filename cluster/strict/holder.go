@@ -79,6 +79,9 @@ func (n *Node) Decide(key string, ticket uint64, nowUS int64) Verdict {
 }
 
 func (n *Node) decide(key string, ticket uint64, nowUS int64) Verdict {
+	if n.slots != nil {
+		return n.enter(key, ticket, nowUS)
+	}
 	if !n.HasLease(nowUS) {
 		if n.fallback != nil {
 			return n.fallback.decide(key, nowUS)

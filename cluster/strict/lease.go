@@ -62,7 +62,7 @@ func (n *Node) renew() {
 // tickLease pings all configured members.
 func (n *Node) tickLease(nowUS int64) {
 	if nowUS >= n.answer.nextUS {
-		n.answer.nextUS = nowUS + n.cfg.LeaseUS/pingsPerLease
+		n.answer.nextUS = nowUS + n.pingUS()
 		for i := range n.peers {
 			if Seat(i) != n.cfg.Self {
 				n.ping(Seat(i), nowUS)
@@ -71,6 +71,14 @@ func (n *Node) tickLease(nowUS int64) {
 		n.renew()
 	}
 	n.due(n.answer.nextUS)
+}
+
+// pingUS is the pause between pings.
+func (n *Node) pingUS() int64 {
+	if n.slots != nil {
+		return min(n.cfg.LeaseUS/pingsPerLease, slotsPingUS)
+	}
+	return n.cfg.LeaseUS / pingsPerLease
 }
 
 func (n *Node) ping(to Seat, nowUS int64) {
@@ -136,9 +144,17 @@ func (n *Node) onPong(m Message, nowUS int64) {
 	}
 }
 
+// giveUpUS is how long after an answer to a member nothing of it is left: its lease has ended, and its connections.
+func (n *Node) giveUpUS() int64 {
+	if n.slots != nil && n.cfg.Broken != FenceForgotten {
+		return longerUS(n.cfg.LeaseUS + FenceUS)
+	}
+	return longerUS(n.cfg.LeaseUS)
+}
+
 // silent reports whether no promise of this node to a member is left.
 func (n *Node) silent(seat Seat, nowUS int64) bool {
-	waitUS := longerUS(n.cfg.LeaseUS)
+	waitUS := n.giveUpUS()
 	if n.cfg.Broken == EarlyConsent {
 		waitUS = n.cfg.LeaseUS * 3 / 10
 	}

@@ -16,11 +16,19 @@ const (
 	Grant                   // the owner gives a piece, tokens, or nothing
 	Recall                  // the owner asks a holder to give back what it does not need
 	Return                  // a holder gives a piece back
+	// Those of limits of connections, in the same stream.
+	AskSlots    // a holder wants slots of a key
+	GrantSlots  // the owner gives slots, or none
+	RecallSlots // the owner asks a holder to give back free slots
+	ReturnSlots // a holder gives free slots back
 )
 
 // Direct reports whether messages of a kind count only if they come from the node that made them: they are proofs and
 // promises of that node. The others may be passed on once, with a seal.
 func (k Kind) Direct() bool { return k == Ping || k == Pong || k == Exclude || k == Consent }
+
+// slots reports whether a kind is one of limits of connections.
+func (k Kind) slots() bool { return k >= AskSlots }
 
 // KeyBytesMost bounds a key, because claims list many: users pass a hash of longer ones.
 const KeyBytesMost = 64
@@ -60,6 +68,8 @@ type Message struct {
 	HoldUS       int64 // of Grant: nothing will be free for so long
 	Keep         int64 // of Recall: the fair share, in capacity
 	Flags        Flags
+	Slots        int64 // a claim has them as the capacity of its holdings, and the limit of its sender as the rate
+	Limit        int64 // of AskSlots and ReturnSlots: the sender's; of GrantSlots: within which the owner granted
 }
 
 // Proof is a secret, or a seal made with it.

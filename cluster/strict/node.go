@@ -37,6 +37,8 @@ type Config struct {
 	// Before returns the level that a key's bucket has now from requests which were counted in another way, without
 	// this package. Buckets begin with that level. nil: nothing was counted.
 	Before func(key string) int64
+	// Slots makes it a limit of connections, so many for each key, instead of a bucket: Limit and Before are unused.
+	Slots  int64
 	Broken Mutant
 }
 
@@ -49,7 +51,10 @@ func (c Config) Check() error {
 		return fmt.Errorf("seat %d is not one of the %d members", c.Self, len(c.IDs))
 	case c.Limit.Burst < 0 || c.Limit.Burst > BurstMost:
 		return fmt.Errorf("the burst of a strict limit must be 0 to %d, it is %d", int64(BurstMost), c.Limit.Burst)
-	case c.Limit.Rate <= 0 || c.KeysMost <= 0 || c.LeaseUS <= 0:
+	case c.Slots < 0 || c.Slots > SlotsMost || c.Slots > 0 && c.KeysMost > SlotKeysMost:
+		return fmt.Errorf("a strict limit of connections must be 1 to %d for at most %d keys: %d, %d", SlotsMost,
+			SlotKeysMost, c.Slots, c.KeysMost)
+	case c.Limit.Rate <= 0 && c.Slots == 0 || c.KeysMost <= 0 || c.LeaseUS <= 0:
 		return fmt.Errorf("rate, keys and lease must be above 0: %d, %d, %d", c.Limit.Rate, c.KeysMost, c.LeaseUS)
 	}
 	return nil
@@ -74,6 +79,11 @@ const (
 	UnderWayForgotten               // what is on its way when strict limits end is not counted
 	DrainForgotten                  // what has drained twice when strict limits end is not counted
 	GenerousFallback                // a node that lost contact begins with another burst
+	FenceForgotten                  // a node gives another up before that one had time to end its connections
+	NotFenced                       // connections stay open when the lease has ended
+	UsedReturned                    // slots in use are returned
+	ClaimsForgotten                 // a new owner takes all slots for free
+	AnyLimitTaken                   // slots that were granted within a larger limit are used
 )
 
 // The clocks that a lease depends on are the monotonic clocks of two machines. They may differ by driftPPM each.
@@ -118,6 +128,7 @@ type Node struct {
 	outcomes []Outcome
 	stats    Stats
 	fallback *Fallback // nil: requests are rejected without a lease
+	slots    *slots    // of a limit of connections; nil: there are pieces
 	dueUS    int64
 }
 
@@ -155,6 +166,9 @@ func New(cfg Config, nowUS int64) *Node {
 		}
 	}
 	n.holdings.init()
+	if cfg.Slots > 0 {
+		n.slots = newSlots(cfg.Slots)
+	}
 	return n
 }
 
@@ -198,8 +212,12 @@ func (n *Node) Tick(nowUS int64) {
 	n.dueUS = nowUS + n.cfg.LeaseUS
 	n.tickLease(nowUS)
 	n.tickChange(nowUS)
-	n.tickAsks(nowUS)
-	n.tickPools(nowUS)
+	if n.slots != nil {
+		n.tickSlots(nowUS)
+	} else {
+		n.tickAsks(nowUS)
+		n.tickPools(nowUS)
+	}
 	n.settle(nowUS)
 	if n.fallback != nil && !n.fallback.active {
 		n.fallback.forget(nowUS)
@@ -230,6 +248,9 @@ func (n *Node) settle(nowUS int64) {
 		n.handle(m, nowUS)
 	}
 	n.followFallback(nowUS)
+	if n.slots != nil {
+		n.followCover(nowUS)
+	}
 }
 
 func (n *Node) handle(m Message, nowUS int64) {

@@ -41,7 +41,8 @@ func (n *Node) onStream(m Message, nowUS int64) {
 		n.keepEarly(m)
 		return
 	}
-	if m.View != n.view.Number && n.cfg.Broken != OldViewAccepted || !n.member() {
+	if m.View != n.view.Number && n.cfg.Broken != OldViewAccepted || !n.member() || m.Kind.slots() != (n.slots != nil) &&
+		m.Kind != Claim && m.Kind != Resync {
 		return
 	}
 	if _, ok := n.view.Of(m.From); !ok {
@@ -55,11 +56,11 @@ func (n *Node) onStream(m Message, nowUS int64) {
 		if m.Session == p.up.session {
 			n.reopen(m.From, nowUS)
 		}
-	case Ask, Return:
+	case Ask, Return, AskSlots, ReturnSlots:
 		if n.inOrder(&p.down, m, nowUS) {
 			n.fromHolder(m, nowUS)
 		}
-	case Grant, Recall:
+	case Grant, Recall, GrantSlots, RecallSlots:
 		if m.View != n.view.Number { // only with OldViewAccepted
 			p.up.got = m.Sequence - 1
 			m.Session = p.up.session
@@ -72,11 +73,21 @@ func (n *Node) onStream(m Message, nowUS int64) {
 			return
 		}
 		p.up.got = m.Sequence
-		if m.Kind == Grant {
-			n.onGrant(m, nowUS)
-		} else {
-			n.onRecall(m, nowUS)
-		}
+		n.fromOwner(m, nowUS)
+	}
+}
+
+// fromOwner handles what an owner sent.
+func (n *Node) fromOwner(m Message, nowUS int64) {
+	switch m.Kind {
+	case Grant:
+		n.onGrant(m, nowUS)
+	case Recall:
+		n.onRecall(m, nowUS)
+	case GrantSlots:
+		n.onGrantSlots(m, nowUS)
+	default:
+		n.onRecallSlots(m, nowUS)
 	}
 }
 
@@ -90,7 +101,7 @@ func (n *Node) keepEarly(m Message) {
 		}
 		return replaced
 	})
-	if of < earlyMost/len(n.peers) && len(m.Holdings) <= 2*n.cfg.KeysMost {
+	if of < earlyMost/len(n.peers) && len(m.Holdings) <= n.claimMost() {
 		n.early = append(n.early, m)
 	}
 }
@@ -104,6 +115,10 @@ func (n *Node) fromHolder(m Message, nowUS int64) {
 		}
 	case m.Kind == Ask:
 		n.onAsk(m, nowUS)
+	case m.Kind == AskSlots:
+		n.onAskSlots(m, nowUS)
+	case m.Kind == ReturnSlots:
+		n.onReturnSlots(m, nowUS)
 	default:
 		n.onReturn(m, nowUS)
 	}
@@ -144,6 +159,9 @@ func (n *Node) reopen(owner Seat, nowUS int64) {
 	up.session++
 	up.sent, up.got = 0, 0
 	n.claim(owner, nil, nowUS)
+	if n.slots != nil {
+		n.askSlotsAgain(owner, nowUS)
+	}
 	for _, h := range n.waiting {
 		if h.ask.id != 0 && h.ask.owner == owner {
 			n.ask(h, int64(len(h.parked)), nowUS)
@@ -164,6 +182,9 @@ func (n *Node) claim(owner Seat, pools []Holding, nowUS int64) {
 				Key: h.value.key, Piece: h.value.Piece, DemandNano: h.value.demand.perSecond(nowUS),
 			})
 		}
+	}
+	if n.slots != nil {
+		m.Holdings = n.claimSlots(owner)
 	}
 	n.stats.Claims++
 	n.toOwner(owner, m, nowUS)

@@ -71,6 +71,10 @@ func (n *Node) forgetClaims(nowUS int64) {
 
 // lose drops all that a process had that is no member any more, or is one anew.
 func (n *Node) lose(nowUS int64) {
+	if n.slots != nil {
+		n.loseSlots()
+		return
+	}
 	for at := n.holdings.oldest(); at != nil; at = n.holdings.newer(at) {
 		at.value.ask.id = 0
 		at.value.drainTo(nowUS)
@@ -90,6 +94,10 @@ func (n *Node) lose(nowUS int64) {
 // handOver sends each owner its claim. Pools whose key has another owner now go along; the others stay, with an empty
 // book.
 func (n *Node) handOver(nowUS int64) {
+	if n.slots != nil {
+		n.handSlotsOver(nowUS)
+		return
+	}
 	pools := make([][]Holding, len(n.peers))
 	for i := len(n.poolList) - 1; i >= 0; i-- {
 		p := n.poolList[i]
@@ -127,11 +135,16 @@ func (n *Node) handOver(nowUS int64) {
 // from the book was lost on the way.
 func (n *Node) onClaim(m Message, nowUS int64) {
 	down := &n.peers[m.From].down
-	if m.Session <= down.session || len(m.Holdings) > 2*n.cfg.KeysMost {
+	if m.Session <= down.session || len(m.Holdings) > n.claimMost() {
 		return
 	}
 	*down = stream{session: m.Session, open: true, got: m.Sequence, askedUS: never}
 	had := n.claims[m.From]
+	if n.ready && n.slots != nil {
+		n.claims[m.From] = &m
+		n.reconcileSlots(m.From, nowUS)
+		return
+	}
 	if n.ready {
 		// Pools of keys that had none begin with what the holder had before this claim.
 		for _, h := range m.Holdings {
@@ -154,6 +167,14 @@ func (n *Node) onClaim(m Message, nowUS int64) {
 		}
 	}
 	n.takeOver(nowUS)
+}
+
+// claimMost bounds the keys of a claim.
+func (n *Node) claimMost() int {
+	if n.slots != nil {
+		return 2 * SlotKeysMost
+	}
+	return 2 * n.cfg.KeysMost
 }
 
 // claimed returns what a member holds of a key according to its claim.
@@ -180,6 +201,10 @@ func (m *Message) byKey() map[string]Holding {
 
 // takeOver computes the pools from the claims of all members.
 func (n *Node) takeOver(nowUS int64) {
+	if n.slots != nil {
+		n.takeSlotsOver(nowUS)
+		return
+	}
 	if n.fullUS != never {
 		n.fullUS = nowUS
 	}
@@ -223,6 +248,11 @@ func (n *Node) takeOver(nowUS int64) {
 		}
 		n.recover(p, missing, n.cfg.Broken == EmptyTakeover, nowUS)
 	}
+	n.becomeReady(nowUS)
+}
+
+// becomeReady begins to distribute the keys that this node owns.
+func (n *Node) becomeReady(nowUS int64) {
 	n.ready = true
 	for _, m := range n.claims {
 		if m != nil {

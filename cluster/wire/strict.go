@@ -117,6 +117,14 @@ func AppendStrictMessage(dst []byte, m *strict.Message) []byte {
 	case strict.Return:
 		dst = appendPiece(appendText(dst, m.Key), m.Piece)
 		dst = append(appendUvarints(dst, m.DemandNano), byte(m.Flags))
+	case strict.AskSlots:
+		dst = appendUvarints(binary.AppendUvarint(appendText(dst, m.Key), m.AskID), m.Slots, m.Limit)
+	case strict.GrantSlots:
+		dst = appendUvarints(binary.AppendUvarint(appendText(dst, m.Key), m.AskID), m.Slots, m.Limit, m.HoldUS)
+	case strict.RecallSlots:
+		dst = appendText(dst, m.Key)
+	case strict.ReturnSlots:
+		dst = appendUvarints(appendText(dst, m.Key), m.Slots, m.Limit)
 	}
 	return appendProof(dst, m.Seal)
 }
@@ -173,7 +181,8 @@ func ParseStrictMessage(body []byte) (m strict.Message, err error) {
 		m.Incarnation, m.SentUS = f.fixed64(), f.amount()
 	case strict.Exclude, strict.Consent:
 		m.Excluded = f.members()
-	case strict.Resync, strict.Claim, strict.Ask, strict.Grant, strict.Recall, strict.Return:
+	case strict.Resync, strict.Claim, strict.Ask, strict.Grant, strict.Recall, strict.Return, strict.AskSlots,
+		strict.GrantSlots, strict.RecallSlots, strict.ReturnSlots:
 		m.Session, m.Sequence = f.session(), f.uvarint()
 		f.streamed(&m)
 		m.Seal = f.strictProof()
@@ -207,6 +216,16 @@ func (f *fields) streamed(m *strict.Message) {
 	case strict.Return:
 		m.Key, m.Piece = f.text(strict.KeyBytesMost, "key"), f.piece()
 		m.DemandNano, m.Flags = f.demand(), strict.Flags(f.byte())
+	case strict.AskSlots:
+		m.Key, m.AskID = f.text(strict.KeyBytesMost, "key"), f.uvarint()
+		m.Slots, m.Limit = f.amount(), f.amount()
+	case strict.GrantSlots:
+		m.Key, m.AskID = f.text(strict.KeyBytesMost, "key"), f.uvarint()
+		m.Slots, m.Limit, m.HoldUS = f.amount(), f.amount(), f.amount()
+	case strict.RecallSlots:
+		m.Key = f.text(strict.KeyBytesMost, "key")
+	case strict.ReturnSlots:
+		m.Key, m.Slots, m.Limit = f.text(strict.KeyBytesMost, "key"), f.amount(), f.amount()
 	}
 }
 

@@ -82,6 +82,9 @@ func (w *World) durationUS() int64 {
 	case 0:
 		return w.rng.Int64N(w.LeaseUS / 2)
 	case 1:
+		if w.conns != nil {
+			return w.rng.Int64N(3 * w.LeaseUS)
+		}
 		return w.rng.Int64N(10 * w.LeaseUS)
 	}
 	return w.LeaseUS*8/10 + w.rng.Int64N(w.LeaseUS)
@@ -103,7 +106,7 @@ func (w *World) trouble(until int64) {
 func (w *World) fault() {
 	i, j, us := w.rng.IntN(w.Hosts), w.rng.IntN(w.Hosts), w.durationUS()
 	kinds := 9
-	if w.Raft {
+	if w.Raft && w.conns == nil {
 		kinds = 10
 	}
 	kind := w.rng.IntN(kinds)
@@ -138,6 +141,10 @@ func (w *World) fault() {
 		if w.hosts[i].up {
 			w.logf("host %d is frozen for %d us", i, us)
 			w.hosts[i].frozenUS = max(w.hosts[i].frozenUS, w.nowUS+us)
+			if w.conns != nil {
+				w.conns.exempt[i] = true
+				w.at(w.hosts[i].frozenUS+1, func() { w.thawed(i) })
+			}
 		}
 	case 6:
 		w.logf("the connection of %d and %d loses what is under way", i, j)

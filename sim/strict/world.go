@@ -27,7 +27,9 @@ type Setup struct {
 	// NeverEmpty: buckets count as full at the beginning.
 	NeverEmpty bool
 	// Share has hosts without a lease admit their share by themselves.
-	Share   bool
+	Share bool
+	// Slots is a limit of connections, instead of Limit; 0: there is none.
+	Slots   int64
 	Verbose bool
 }
 
@@ -57,9 +59,10 @@ type World struct {
 	// onlyIsolation makes all faults isolations of a host, and the register slow: that of the program by slow disks.
 	onlyIsolation bool
 	perSecond     []second
-	settings      int   // that the hosts shall have
-	before        exact // of each key: what was counted before strict limits, and is known to all hosts
-	Alone         int64 // admitted by hosts without a lease
+	settings      int    // that the hosts shall have
+	before        exact  // of each key: what was counted before strict limits, and is known to all hosts
+	Alone         int64  // admitted by hosts without a lease
+	conns         *conns // with Slots
 }
 
 // second has what happened in one second of the world.
@@ -76,6 +79,7 @@ type host struct {
 	node        *strict.Node
 	up          bool
 	incarnation uint64
+	process     int // how many there were
 	driftPPM    int64
 	offsetUS    int64
 	tickUS      int64 // the scheduled tick, in true time; 0 if none
@@ -121,6 +125,9 @@ func New(setup Setup) *World {
 		w.hosts = append(w.hosts, h)
 		w.links = append(w.links, make([]link, setup.Hosts))
 	}
+	if w.Slots > 0 {
+		w.newConns()
+	}
 	for i := range w.hosts {
 		if w.Raft {
 			w.voters = append(w.voters, &voter{})
@@ -143,6 +150,7 @@ func (w *World) logf(format string, args ...any) {
 func (w *World) start(i int) {
 	h := w.hosts[i]
 	h.up, h.settings = true, w.settings
+	h.process++
 	w.newNode(i)
 	if w.Raft {
 		w.startVoter(i)
@@ -160,8 +168,13 @@ func (w *World) newNode(i int) {
 		ids[j] = uint64(j)*7919 + 13
 	}
 	h.incarnation++
+	var slots int64
+	if w.conns != nil {
+		slots = w.conns.limits[i]
+	}
 	h.node = strict.New(strict.Config{
-		Self: h.seat, IDs: ids, Incarnation: h.incarnation, Limit: w.Limit, LeaseUS: w.LeaseUS, KeysMost: w.Keys,
+		Slots: slots,
+		Self:  h.seat, IDs: ids, Incarnation: h.incarnation, Limit: w.Limit, LeaseUS: w.LeaseUS, KeysMost: w.Keys,
 		Broken: w.Broken, OwnViews: w.Raft, NeverEmpty: w.NeverEmpty,
 		Before: func(string) int64 { return w.leftOfBefore().level / (exactRequest / strict.Request) },
 	}, h.local(w.nowUS))
@@ -187,6 +200,9 @@ func (w *World) leftOfBefore() exact {
 func (w *World) crash(i int) {
 	h := w.hosts[i]
 	h.up, h.node, h.tickUS = false, nil, 0
+	if w.conns != nil {
+		w.dropConns(i)
+	}
 	for j := range w.hosts {
 		w.links[i][j].generation++
 		w.links[j][i].generation++
@@ -197,6 +213,9 @@ func (w *World) crash(i int) {
 func (w *World) after(i int) {
 	h := w.hosts[i]
 	w.followLease(h)
+	if w.conns != nil {
+		w.followFence(i)
+	}
 	for _, e := range h.node.Out() {
 		w.send(i, int(e.Hop), e.Message)
 	}
@@ -206,7 +225,9 @@ func (w *World) after(i int) {
 			w.failf("host %d decides again on ticket %d", i, o.Ticket)
 		}
 		delete(w.waits, o.Ticket)
-		if o.Admitted {
+		if o.Admitted && w.conns != nil {
+			w.opened(i, at.key)
+		} else if o.Admitted {
 			w.admitted(i, at.key)
 			w.WaitsUS = append(w.WaitsUS, w.nowUS-at.sinceUS)
 		}
