@@ -205,6 +205,7 @@ func (c *Carrier) Start() {
 	c.tasks.Go(c.tick)
 	c.tasks.Go(c.flush.run)
 	c.tasks.Go(c.strict.run)
+	c.tasks.Go(c.strict.fence)
 	for _, d := range c.dialers {
 		c.discovered(d.target)
 		c.run(d)
@@ -240,6 +241,7 @@ func (c *Carrier) Apply(p *Prepared) error {
 	c.setMembers(p.members)
 	c.strict.changed.Store(true)
 	c.strict.poke()
+	c.strict.pokeFence()
 	return nil
 }
 

@@ -32,6 +32,8 @@ type StrictConfig struct {
 	// LeaseUS is how long a node may decide after a majority confirmed it; 0: StrictLeaseUS. Nodes with another lease
 	// are not members of the zones.
 	LeaseUS int64
+	// ConnLeaseUS is that of zones of connections, above 0 if there are some.
+	ConnLeaseUS int64
 	// Privileged runs work on the file with the privileges with which the process was started; nil: as it is.
 	Privileged func(work func() error) error
 	// write replaces durable.WriteFile in tests.
@@ -65,8 +67,10 @@ const (
 type strictRunner struct {
 	carrier *Carrier
 	wake    chan struct{}
-	changed atomic.Bool // the configuration
-	retired atomic.Bool // another process takes this node's place
+	// fenceWake makes the fence look at once.
+	fenceWake chan struct{}
+	changed   atomic.Bool // the configuration
+	retired   atomic.Bool // another process takes this node's place
 
 	mu    sync.Mutex
 	inbox []strictItem
@@ -102,7 +106,8 @@ type strictItem struct {
 
 func newStrictRunner(c *Carrier) *strictRunner {
 	return &strictRunner{
-		carrier: c, wake: make(chan struct{}, 1), told: map[string]bool{}, old: map[string]bool{},
+		carrier: c, wake: make(chan struct{}, 1), fenceWake: make(chan struct{}, 1),
+		told: map[string]bool{}, old: map[string]bool{},
 		open: map[*strict.Gate]uint64{}, fallen: map[*strict.Gate]*fallen{}, silent: map[*strict.Gate]*missing{},
 	}
 }
@@ -390,9 +395,13 @@ func (r *strictRunner) begin(s *seating, nowUS int64) error {
 
 // openGates opens those of the configuration, and forgets others.
 func (r *strictRunner) openGates(nowUS int64) {
-	for gate := range r.open {
-		if !slices.Contains(r.config.Gates, gate) {
+	for gate, tag := range r.open {
+		switch {
+		case !slices.Contains(r.config.Gates, gate):
 			gate.Close("the zone is not configured any more")
+			delete(r.open, gate)
+		case tag != r.tagOf(gate):
+			gate.CloseTo("its lease has changed", false, nowUS)
 			delete(r.open, gate)
 		}
 	}
@@ -406,8 +415,11 @@ func (r *strictRunner) openGates(nowUS int64) {
 			continue
 		}
 		config := strict.Config{
-			Self: s.self, Incarnation: random64() | 1, Limit: gate.Limit, LeaseUS: r.leaseUS,
+			Self: s.self, Incarnation: random64() | 1, Limit: gate.Limit, LeaseUS: r.leaseOf(gate),
 			KeysMost: gate.KeysMost, OwnViews: true, NeverEmpty: r.register.Used(), Before: gate.Before,
+		}
+		if gate.Conns() {
+			config.Slots, config.KeysMost = gate.ConnLimit()
 		}
 		for _, member := range s.members {
 			config.IDs = append(config.IDs, zone.KeyHash([]byte(member)))
@@ -426,6 +438,7 @@ func (r *strictRunner) openGates(nowUS int64) {
 			r.install(gate, value, nowUS)
 		}
 	}
+	r.pokeFence()
 }
 
 // send sends a message of a gate, which holds its lock.

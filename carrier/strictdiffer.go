@@ -14,10 +14,19 @@ import (
 
 // tagOf is the tag of a zone among the members. The usual lease changes nothing: older releases have no other.
 func (r *strictRunner) tagOf(gate *strict.Gate) uint64 {
-	if r.leaseUS == StrictLeaseUS {
-		return gate.Tag
+	if leaseUS := r.leaseOf(gate); leaseUS != StrictLeaseUS {
+		return zone.KeyHash(fmt.Appendf(nil, "%d\n%d\n", gate.Tag, leaseUS))
 	}
-	return zone.KeyHash(fmt.Appendf(nil, "%d\n%d\n", gate.Tag, r.leaseUS))
+	return gate.Tag
+}
+
+// leaseOf is the lease of a zone. Connections are ended when it ends, so theirs is as long as other zones wait for a
+// node that is silent.
+func (r *strictRunner) leaseOf(gate *strict.Gate) int64 {
+	if gate.Conns() {
+		return r.config.ConnLeaseUS
+	}
+	return r.leaseUS
 }
 
 // differing is the time in which a member has sent, without a long pause, messages of zones that this node does not
@@ -50,7 +59,8 @@ func (r *strictRunner) tellDiffering(nowUS int64) {
 	for seat, member := range r.seats.members {
 		if r.others[seat].lasts(nowUS) {
 			r.tellOnce(logs.Warn, "strict limits: member %s has a strict zone that this node lacks, or has with other "+
-				"settings: name, key, rate, burst and zone_sync_strict_lease must be the same on all nodes", member)
+				"settings: name, key, rate, burst and zone_sync_strict_lease (of connections: name, key and "+
+				"zone_sync_timeout) must be the same on all nodes", member)
 		}
 	}
 }

@@ -15,9 +15,17 @@ type fallen struct {
 	admitted uint64 // by itself, before
 }
 
-// fallenToldUS is for how long contact must be lost before the log says so, or three leases if that is longer. A short
+// fallenUS is for how long contact must be lost before the log says so, or three leases if that is longer. A short
 // pause of the machine is not worth two lines.
-const fallenToldUS = 500_000
+const fallenUS = 500_000
+
+// fallenToldUS is how long the log waits. A lease of connections is long, and a node without it has ended them.
+func (r *strictRunner) fallenToldUS(gate *strict.Gate) int64 {
+	if gate.Conns() {
+		return max(fallenUS, r.leaseOf(gate)/2)
+	}
+	return max(fallenUS, 3*r.leaseUS)
+}
 
 // fallBack tells the gates how many members share the limits; 0: this node must admit nothing by itself.
 func fallBack(gates []*strict.Gate, members int) {
@@ -46,7 +54,7 @@ func (r *strictRunner) tellFallen(nowUS int64) {
 		switch {
 		case s.State == "waiting" && f == nil:
 			r.fallen[gate] = &fallen{sinceUS: nowUS, admitted: s.Fallback.Admitted}
-		case s.State == "waiting" && !f.told && nowUS >= f.sinceUS+max(fallenToldUS, 3*r.leaseUS):
+		case s.State == "waiting" && !f.told && nowUS >= f.sinceUS+r.fallenToldUS(gate):
 			f.told = true
 			r.carrier.logf(logs.Warn, "strict limits: %v %s: this node does not reach the majority of the members",
 				gate, withoutMajority(gate))

@@ -193,9 +193,11 @@ func (n *Node) onExclude(m Message, nowUS int64) {
 	n.send(m.From, Message{Kind: Consent, View: m.View, Excluded: m.Excluded}, nowUS)
 }
 
-// harmless reports whether a view excludes nobody: what this seat's process before answered does not matter then. Only
-// where leases are long, they would be waited for.
-func (n *Node) harmless(m *Message) bool { return n.slots != nil && len(m.Excluded) == 0 }
+// harmless reports whether a view excludes nobody: what this seat's process before answered does not matter then. Where
+// leases are long, waiting for one would be felt. The first view of a new list replaces that of the list before.
+func (n *Node) harmless(m *Message) bool {
+	return n.slots != nil && len(m.Excluded) == 0 && !(n.cfg.NeverEmpty && n.view.Number == 0)
+}
 
 // onConsent proposes the view once a majority has consented.
 func (n *Node) onConsent(m Message, nowUS int64) {

@@ -190,6 +190,9 @@ func (g *Gate) Among(members int) {
 }
 
 func (g *Gate) changeFallback() {
+	if g.slots != nil {
+		return // it counts connections, and needs no other record of them
+	}
 	if g.fallback != nil {
 		g.fallbackStats = g.fallback.stats
 	}
@@ -220,6 +223,10 @@ func (g *Gate) decidesAlone(nowUS int64) bool {
 // fallbackStatus describes the fallback. Called with mu held.
 func (g *Gate) fallbackStatus(nowUS int64) FallbackStatus {
 	s := FallbackStatus{Shares: g.shares, FallbackStats: g.fallbackStats}
+	if g.slots != nil {
+		s.FallbackStats = g.slots.alone
+		s.Active = g.shares && g.among > 0 && g.decidesAlone(nowUS)
+	}
 	if g.fallback != nil {
 		s.FallbackStats = g.fallback.stats
 		s.Active = g.decidesAlone(nowUS)

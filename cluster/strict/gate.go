@@ -38,12 +38,15 @@ type Gate struct {
 	closed   atomic.Pointer[string] // why there is no node
 	additive atomic.Bool
 	retired  bool // it stays additive
+
+	slots *slotGate // of a limit of connections; nil: it has buckets
 }
 
 // Ticket is a request that waits for a decision.
 type Ticket struct {
 	// Decided gets the decision once: whether the request is admitted.
 	Decided chan bool
+	conn    *Conn // that waits, of a limit of connections
 }
 
 // tickets are used again: most requests do not wait, those that do come in bursts.
@@ -67,6 +70,11 @@ func (g *Gate) Open(node *Node, members []string, send func(Envelope), wake func
 	g.end()
 	g.node, g.members, g.send, g.wake, g.dueUS = node, members, send, wake, -never
 	node.FallBackTo(g.fallback)
+	if g.slots != nil {
+		for key, k := range g.slots.conns {
+			node.Carry(key, k.all(), node.startUS)
+		}
+	}
 	g.closed.Store(nil)
 	g.additive.Store(false)
 }
@@ -103,6 +111,9 @@ func (g *Gate) closeTo(reason string, additive bool, nowUS int64) {
 		}
 	}
 	g.end()
+	if g.slots != nil && additive {
+		g.slots.covered = 0 // they count as in a zone that is not strict
+	}
 	g.closed.Store(&reason)
 	g.additive.Store(additive)
 }
@@ -113,9 +124,13 @@ func (g *Gate) Additive() bool { return g.additive.Load() }
 // end rejects what waits. Called with mu held.
 func (g *Gate) end() {
 	for _, t := range g.waiting {
+		t.conn = nil
 		t.Decided <- false
 	}
 	clear(g.waiting)
+	if g.slots != nil {
+		g.dropCover()
+	}
 	g.node = nil
 }
 
@@ -199,6 +214,10 @@ func (g *Gate) after() {
 	for _, o := range g.node.Outcomes() {
 		if t := g.waiting[o.Ticket]; t != nil {
 			delete(g.waiting, o.Ticket)
+			if t.conn != nil && o.Admitted {
+				g.of(t.conn.key).add(t.conn)
+			}
+			t.conn = nil
 			t.Decided <- o.Admitted
 		}
 	}
@@ -218,6 +237,7 @@ type GateStatus struct {
 	// Keys are the records that this node holds, Owned those of which it has the pool.
 	Keys, Owned int
 	Fallback    FallbackStatus
+	Ended       uint64 // connections, because their lease had ended
 }
 
 // Status describes the gate.
@@ -225,16 +245,27 @@ func (g *Gate) Status(nowUS int64) GateStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.node == nil {
-		return GateStatus{Closed: g.Closed(), Fallback: g.fallbackStatus(nowUS)}
+		return GateStatus{Closed: g.Closed(), Fallback: g.fallbackStatus(nowUS), Ended: g.ended()}
 	}
 	s := GateStatus{
 		State: "waiting", Members: g.members, View: g.node.View(), Stats: g.node.Stats(), Keys: g.node.holdings.size(),
-		Owned: len(g.node.poolList), Fallback: g.fallbackStatus(nowUS),
+		Owned: len(g.node.poolList), Fallback: g.fallbackStatus(nowUS), Ended: g.ended(),
 	}
 	if g.node.Ready(nowUS) {
 		s.State = "member"
 	}
+	if g.slots != nil {
+		s.Keys, s.Owned = g.node.slots.held.size(), len(g.node.slots.pools)
+	}
 	return s
+}
+
+// ended is how many connections were ended for want of a lease. Called with mu held.
+func (g *Gate) ended() uint64 {
+	if g.slots == nil {
+		return 0
+	}
+	return g.slots.ended
 }
 
 // String names the zone.

@@ -349,12 +349,16 @@ func (n *Node) TakeFence(nowUS int64) bool {
 	return fence && n.cfg.Broken != NotFenced
 }
 
-// CoveredUntilUS is when the lease ends that the node's connections have, as far as is known; 0: they have none.
-func (n *Node) CoveredUntilUS(nowUS int64) int64 {
-	if !n.HasLease(nowUS) {
-		return 0
+// DropCover is called before a node is dropped whose connections live on: it returns whether they have its lease, and
+// until when; then they must be ended, unless another node has claimed them.
+func (n *Node) DropCover() (untilUS int64, covered bool) {
+	s := n.slots
+	untilUS, covered = n.answer.untilUS, s.covered || s.fence
+	if s.fence {
+		untilUS = 1 // it has ended before
 	}
-	return n.answer.untilUS
+	s.covered, s.fence = false, false
+	return max(untilUS, 1), covered
 }
 
 // claimSlots lists what this node holds of an owner's keys.

@@ -165,8 +165,9 @@ func (w *World) replaceNode(i int) {
 		return
 	}
 	w.logf("host %d begins anew in the same process", i)
-	w.followFence(i) // the driver looks before it drops a node
-	w.conns.covered[i] = max(w.conns.covered[i], h.node.CoveredUntilUS(h.local(w.nowUS)))
+	if untilUS, covered := h.node.DropCover(); covered {
+		w.conns.covered[i] = max(w.conns.covered[i], untilUS)
+	}
 	for ticket, at := range w.waits {
 		if at.host == i {
 			delete(w.waits, ticket)
@@ -198,6 +199,28 @@ func (w *World) replaceNode(i int) {
 		h.node.Install(h.disk, h.local(w.nowUS))
 	}
 	w.after(i)
+}
+
+// resettle gives all hosts other settings, one after the other: until a majority has them, the others go on.
+func (w *World) resettle(first int) {
+	w.settings++
+	settings, at := w.settings, w.nowUS
+	for k := range w.hosts {
+		i := (first + k) % w.Hosts
+		var set func()
+		set = func() {
+			switch h := w.hosts[i]; {
+			case !h.up || h.settings >= settings:
+			case h.frozenUS > w.nowUS:
+				w.at(h.frozenUS, set)
+			default:
+				h.settings = settings
+				w.replaceNode(i)
+			}
+		}
+		w.at(at, set)
+		at += w.rng.Int64N(w.LeaseUS / 2)
+	}
 }
 
 // relimit gives all hosts another limit, one after the other.
@@ -294,7 +317,11 @@ func SwarmConns(seed uint64, broken strict.Mutant, raft, verbose bool) *World {
 }
 
 func (w *World) connFault() {
-	switch w.rng.IntN(8) {
+	switch w.rng.IntN(9) {
+	case 2:
+		if !w.onlyIsolation {
+			w.resettle(w.rng.IntN(w.Hosts))
+		}
 	case 0:
 		if !w.onlyIsolation {
 			w.relimit(w.rng.IntN(w.Hosts))

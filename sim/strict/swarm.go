@@ -87,7 +87,15 @@ func (w *World) durationUS() int64 {
 		}
 		return w.rng.Int64N(10 * w.LeaseUS)
 	}
-	return w.LeaseUS*8/10 + w.rng.Int64N(w.LeaseUS)
+	return w.LeaseUS*8/10 + w.rng.Int64N(w.LeaseUS+2*w.fenceUS())
+}
+
+// fenceUS is how much later than with pieces a host is given up.
+func (w *World) fenceUS() int64 {
+	if w.conns == nil {
+		return 0
+	}
+	return strict.FenceUS
 }
 
 // trouble makes faults until a time.
@@ -112,7 +120,7 @@ func (w *World) fault() {
 	kind := w.rng.IntN(kinds)
 	if w.onlyIsolation {
 		// Contact comes back just when the others have given the host up.
-		kind, us = 2, w.LeaseUS+w.LeaseUS/100+w.rng.Int64N(w.LeaseUS/2)
+		kind, us = 2, w.LeaseUS+w.fenceUS()+w.LeaseUS/100+w.rng.Int64N(w.LeaseUS/2)
 	}
 	switch kind {
 	case 0:
