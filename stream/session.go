@@ -183,6 +183,12 @@ func (s *Session) Client() netip.Addr { return s.Remote.Addr() }
 // AtEnd has f called when the session has ended; see Release.
 func (s *Session) AtEnd(f func()) { s.ends = append(s.ends, f) }
 
+// Severing returns what ends the client's connection at once, from any goroutine.
+func (s *Session) Severing() func() {
+	raw := s.raw
+	return func() { side.Sever(raw) }
+}
+
 // Release releases what the session has acquired (AtEnd), once. The end of the session calls it; the content can call
 // it before, when no more bytes will be moved: a client that has everything can connect again at once.
 func (s *Session) Release() {

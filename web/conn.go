@@ -129,6 +129,12 @@ func (s *Site) Close() {
 	s.cancel()
 }
 
+// Severing returns what ends the connection at once, from any goroutine; with HTTP/2, that ends all of its streams.
+func (c *Conn) Severing() func() {
+	raw := c.raw
+	return func() { side.Sever(raw) }
+}
+
 // survive prevents a panic in serving one connection from ending all others.
 func (c *Conn) survive() {
 	if reason := recover(); reason != nil {

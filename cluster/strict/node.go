@@ -83,7 +83,7 @@ const (
 	NotFenced                       // connections stay open when the lease has ended
 	UsedReturned                    // slots in use are returned
 	ClaimsForgotten                 // a new owner takes all slots for free
-	AnyLimitTaken                   // slots that were granted within a larger limit are used
+	AnyLimitTaken                   // slots that were granted within a larger limit stay
 )
 
 // The clocks that a lease depends on are the monotonic clocks of two machines. They may differ by driftPPM each.

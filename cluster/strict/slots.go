@@ -150,7 +150,9 @@ func (n *Node) SetLimit(limit, nowUS int64) {
 	if limit == s.limit {
 		return
 	}
-	s.limit = limit
+	if s.limit = limit; n.cfg.Broken == AnyLimitTaken {
+		return
+	}
 	for at := s.held.oldest(); at != nil; at = s.held.newer(at) {
 		h := at.value
 		if h.slots > 0 {
@@ -288,7 +290,7 @@ func (n *Node) tickSlots(nowUS int64) {
 	s.asking = kept
 	n.tickRounds(nowUS)
 	n.returnUnused(nowUS)
-	if n.HasLease(nowUS) && n.majority() > 1 {
+	if n.answer.untilUS > nowUS && n.majority() > 1 {
 		n.due(n.answer.untilUS)
 	}
 }

@@ -217,7 +217,7 @@ func (n *Node) noteSlots(seat Seat, m *Message) {
 func (n *Node) recallAbove(nowUS int64) {
 	var above []*slotPool
 	for _, p := range n.slots.pools {
-		if p.sum > n.slots.limit && p.recalled == 0 {
+		if p.sum > n.slots.limit && p.recalled == 0 && n.cfg.Broken != AnyLimitTaken {
 			above = append(above, p)
 		}
 	}

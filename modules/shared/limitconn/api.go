@@ -16,7 +16,7 @@ func Resources[C side.Subject](s *side.Side[C], p *plan.Plan) []admin.Resource {
 		zones[z.Name] = z.Value.(*Zone[C]).Counter
 	}
 	return []admin.Resource{admin.Collection[*Counter]{
-		Path: "starling/" + path, Since: 9, Each: maps.All(zones), Missing: missing,
+		Path: "starling/" + path, Since: 9, Metrics: strictMetrics(path), Each: maps.All(zones), Missing: missing,
 		Show: func(z *Counter) any { return z.heldBy() },
 	}.Resource(), admin.Collection[*Counter]{
 		Path: path, Since: 6, Metrics: metrics(path), Each: maps.All(zones), Missing: missing,
@@ -30,7 +30,8 @@ const shownKeys = 20
 
 // held are the keys of a zone with the most connections.
 type held struct {
-	Keys []heldKey `json:"keys"` // the one with the most first
+	Keys   []heldKey   `json:"keys"` // the one with the most first
+	Strict *strictZone `json:"strict,omitempty"`
 }
 
 type heldKey struct {

@@ -1,6 +1,10 @@
 package limitconn
 
 import (
+	"sync/atomic"
+
+	"starling/cluster/strict"
+	"starling/lib/clock"
 	"starling/lib/conncount"
 	"starling/plan"
 	"starling/zone"
@@ -13,11 +17,14 @@ type Counter struct {
 	Counts *conncount.Counts
 	local  *conncount.Zone
 	shared *kinds.Conn // nil without sync
+	// gate decides together with the other nodes, if the zone is strict; shared counts, too.
+	gate    *strict.Gate
+	noLease atomic.Uint64 // connections rejected because this node may not decide
 }
 
 // newCounter makes the counter of a zone. before is the one that it replaces, or nil: its figures continue.
-func newCounter(z *plan.Zone, key string, before *Counter) *Counter {
-	c := &Counter{Counts: new(conncount.Counts)}
+func newCounter(z *plan.Zone, key string, gate *strict.Gate, before *Counter) *Counter {
+	c := &Counter{Counts: new(conncount.Counts), gate: gate}
 	if before != nil {
 		c.Counts = before.Counts
 	}
@@ -72,6 +79,9 @@ func (c *Counter) isShared() bool { return c.shared != nil }
 
 // heir is the memory of the counter, for the one that it replaces.
 func (c *Counter) heir() conncount.Heir {
+	if c.gate != nil {
+		return strictHeir{c}
+	}
 	if c.shared == nil {
 		return c.local
 	}
@@ -80,6 +90,9 @@ func (c *Counter) heir() conncount.Heir {
 
 // carryFrom counts what another counter counts, for as long as its connections live.
 func (c *Counter) carryFrom(before *Counter) {
+	if before.gate != nil {
+		before.gate.Retire(clock.SteadyUS())
+	}
 	if before.shared == nil {
 		before.local.Follow(c.heir())
 		return
@@ -107,7 +120,7 @@ func (c *Counter) Memory() plan.Memory {
 
 // heldBy are the keys with the most connections.
 func (c *Counter) heldBy() held {
-	out := held{Keys: []heldKey{}}
+	out := held{Keys: []heldKey{}, Strict: c.showStrict()}
 	if c.shared == nil {
 		for _, h := range c.local.Fullest(shownKeys) {
 			out.Keys = append(out.Keys, newHeldKey(h.Key, h.Count, nil))

@@ -17,10 +17,11 @@ func Directives[S any, C side.Subject](
 	limits := func(settings *S) *[]Limit { return &place(settings).Limits }
 	return []conf.Directive{
 		{
-			Name: "limit_conn_zone", Syntax: "<key> zone=<name>:<size> [sync]", Params: zoneParams, OneMore: true,
-			Rejected: map[string]string{"strict": notStrict}, In: s.Block, Repeat: true,
+			Name: "limit_conn_zone", Params: zoneParams, OneMore: true, In: s.Block, Repeat: true,
+			Syntax: "<key> zone=<name>:<size> [sync [strict] [strict_fallback=refuse|share]]",
 			Doc: "Defines a zone of connection counts for each key. With `sync`, it counts the " + s.Many +
-				" of all nodes of the cluster.",
+				" of all nodes of the cluster; with `strict`, too, these together are never more than the limit. A " +
+				"node that loses contact to the majority of the nodes then ends those that it has.",
 			Set: func(_ any, a *conf.Args) error { return declare(s, a) },
 		}, {
 			Name: "limit_conn", Syntax: "<zone> <number>", In: places, Repeat: true,
@@ -41,12 +42,12 @@ func Directives[S any, C side.Subject](
 	}
 }
 
-// notStrict is why limit_conn_zone does not take the parameter of limit_req_zone.
-const notStrict = "only limit_req_zone supports it; with \"sync\" alone, nodes together can exceed a limit by what " +
-	"arrives before they know of it"
-
 // zoneParams explains the parameters of limit_conn_zone.
 var zoneParams = map[string]string{
 	"zone": "Name and size of the zone.",
 	"sync": "Shares the counts with the nodes of the cluster.",
+	"strict": "Moves free places between the nodes, so that together they never exceed the limit. Requires `sync` and " +
+		"`zone_sync_strict_state`.",
+	"strict_fallback": "What a node does without contact to the majority: `refuse` (the default) rejects, and ends what " +
+		"it has; `share` goes on with the limit divided by the number of nodes, which can exceed the limit.",
 }

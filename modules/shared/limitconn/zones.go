@@ -5,7 +5,9 @@ package limitconn
 import (
 	"fmt"
 
+	"starling/cluster/strict"
 	"starling/conf"
+	"starling/lib/clock"
 	"starling/logs"
 	"starling/nginx/units"
 	"starling/plan"
@@ -32,8 +34,23 @@ const maxConnections = 65535
 // Zone is one limit_conn_zone of a running configuration.
 type Zone[C side.Subject] struct {
 	*Counter
-	Name string
-	Key  vars.Template[C]
+	Name          string
+	Key           vars.Template[C]
+	strict, share bool
+}
+
+// Strict reports whether the zone must never be exceeded.
+func (z *Zone[C]) Strict() bool { return z.strict }
+
+// SharesAlone reports whether a node that cannot decide with the others admits its share of the limit.
+func (z *Zone[C]) SharesAlone() bool { return z.share }
+
+// Gate is where the zone's connections meet the strict limits of the cluster; nil if the zone is not strict.
+func (z *Zone[C]) Gate() *strict.Gate {
+	if z.Counter == nil {
+		return nil
+	}
+	return z.gate
 }
 
 // Bound is a limit with its zone.
@@ -46,6 +63,7 @@ type Bound[C side.Subject] struct {
 type part[C side.Subject] struct {
 	zones []*plan.Zone
 	nodes []*conf.Node
+	used  []usedLimit
 	slot  int
 }
 
@@ -77,7 +95,15 @@ func declare[C side.Subject](s *side.Side[C], a *conf.Args) error {
 	if before, bound := z.Value.(*Zone[C]); bound {
 		return fmt.Errorf("limit_conn_zone \"%s\" is already bound to key \"%s\"", z.Name, before.Key.Text())
 	}
-	z.Value = &Zone[C]{Name: z.Name, Key: key}
+	if a.Has("strict") && !a.Has("sync") {
+		return fmt.Errorf("\"strict\" requires \"sync\" in limit_conn_zone \"%s\"", z.Name)
+	}
+	if a.Has("strict_fallback") && !a.Has("strict") {
+		return fmt.Errorf("\"strict_fallback\" requires \"strict\" in limit_conn_zone \"%s\"", z.Name)
+	}
+	z.Value = &Zone[C]{
+		Name: z.Name, Key: key, strict: a.Has("strict"), share: a.Value("strict_fallback") == "share",
+	}
 	z.Sync = a.Has("sync")
 	r := plan.Part[part[C]](p)
 	r.zones, r.nodes = append(r.zones, z), append(r.nodes, a.Node)
@@ -104,7 +130,9 @@ func parse[C side.Subject](s *side.Side[C], a *conf.Args, before []Limit) (Limit
 	if n > maxConnections {
 		return Limit{}, fmt.Errorf("connection limit must be less 65536")
 	}
-	return Limit{zone: z, most: uint32(n)}, nil
+	l, r := Limit{zone: z, most: uint32(n)}, plan.Part[part[C]](side.PlanOf(a))
+	r.used = append(r.used, usedLimit{l, a.Node})
+	return l, nil
 }
 
 // Link gives the zones their counts: those of the previous configuration if name and key are the same, because the
@@ -112,9 +140,10 @@ func parse[C side.Subject](s *side.Side[C], a *conf.Args, before []Limit) (Limit
 func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
 	r := plan.Part[part[C]](p)
 	r.slot = s.NewSlot(p)
-	var problems conf.Problems
+	problems := r.checkStrict()
 	for i, z := range r.zones {
 		now := z.Value.(*Zone[C])
+		limit, keys := r.limitOf(z), strictKeys(z.Bytes)
 		_, err := plan.Continue(p, z, plan.Continuation[*Zone[C]]{
 			Refuse: func(old *Zone[C]) error {
 				if old.Key.Text() == now.Key.Text() {
@@ -127,15 +156,22 @@ func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
 					old.Key.Text(),
 				)
 			},
-			Same:   func(old *Zone[C]) bool { return old.isShared() == z.Sync },
-			Take:   func(old *Zone[C]) { now.Counter = old.Counter },
-			Change: func() { now.resize(z.Bytes) },
+			Same: func(old *Zone[C]) bool { return old.isShared() == z.Sync && (old.gate != nil) == now.strict },
+			Take: func(old *Zone[C]) { now.Counter = old.Counter },
+			Change: func() {
+				now.resize(z.Bytes)
+				if now.gate != nil {
+					now.gate.Relimit(limit, keys, clock.SteadyUS())
+					now.gate.Share(now.share)
+				}
+			},
 			Make: func(old *Zone[C]) {
+				gate := newGate(s, now, limit, keys)
 				if old == nil {
-					now.Counter = newCounter(z, now.Key.Text(), nil)
+					now.Counter = newCounter(z, now.Key.Text(), gate, nil)
 					return
 				}
-				now.Counter = newCounter(z, now.Key.Text(), old.Counter)
+				now.Counter = newCounter(z, now.Key.Text(), gate, old.Counter)
 				p.OnSwitch(func() { now.carryFrom(old.Counter) })
 			},
 		})

@@ -37,8 +37,8 @@ func appendStatus(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 // handle counts the session in every zone from here to its end, or rejects it and counts it in none.
 func (l *limiter) handle(s *stream.Session) stream.Result {
 	type held struct {
-		zone   *limitconn.Counter
-		ticket limitconn.Ticket
+		zone  *limitconn.Counter
+		leave func()
 	}
 	var entered []held
 	for _, limit := range l.limits {
@@ -49,21 +49,36 @@ func (l *limiter) handle(s *stream.Session) stream.Result {
 		}
 		key = longkey.Fit(key, conncount.MaxKeyBytes) // nginx accepts a key that is too long
 		s.SetSlot(l.slot, []byte("PASSED"))
-		ticket, verdict := z.Enter(key, limit.Most)
+		leave, verdict, why := enter(s, z.Counter, key, limit.Most)
 		if verdict == conncount.Entered {
-			entered = append(entered, held{z.Counter, ticket})
+			entered = append(entered, held{z.Counter, leave})
 			continue
 		}
 		for _, h := range entered {
-			h.zone.Leave(h.ticket)
+			h.leave()
 		}
-		return l.reject(s, z, verdict)
+		return l.reject(s, z, verdict, why)
 	}
 	for _, h := range entered {
 		h.zone.Counts.Passed.Add(1)
-		s.AtEnd(func() { h.zone.Leave(h.ticket) })
+		s.AtEnd(h.leave)
 	}
 	return stream.Declined
+}
+
+// enter counts a session in one zone. why says why a strict zone rejects it.
+func enter(
+	s *stream.Session,
+	c *limitconn.Counter,
+	key []byte,
+	most uint32,
+) (leave func(), verdict conncount.Verdict, why string) {
+	if c.IsStrict() {
+		in, verdict, why := c.EnterStrict(key, most, s.Severing())
+		return func() { in.Leave() }, verdict, why
+	}
+	ticket, verdict := c.Enter(key, most)
+	return func() { c.Leave(ticket) }, verdict, ""
 }
 
 // reject ends a session that exceeds a limit or finds the zone full; nginx does not log the latter.
@@ -71,13 +86,18 @@ func (l *limiter) reject(
 	s *stream.Session,
 	z *limitconn.Zone[*stream.Session],
 	verdict conncount.Verdict,
+	why string,
 ) stream.Result {
 	if verdict == conncount.Rejected {
 		dryRun := ""
 		if l.settings.DryRun {
 			dryRun = ", dry run,"
 		}
-		s.Logf(l.settings.LogLevel, "limiting connections%s by zone \"%s\"", dryRun, z.Name)
+		if why != "" {
+			s.Logf(l.settings.LogLevel, "limiting connections%s by strict zone \"%s\": %s", dryRun, z.Name, why)
+		} else {
+			s.Logf(l.settings.LogLevel, "limiting connections%s by zone \"%s\"", dryRun, z.Name)
+		}
 	}
 	if l.settings.DryRun {
 		s.SetSlot(l.slot, []byte("REJECTED_DRY_RUN"))

@@ -60,8 +60,15 @@ func strictLimits(b *stream.Block, s *Settings) (*carrier.StrictConfig, error) {
 		if !ok || limited.Gate() == nil {
 			continue
 		}
-		c.Gates = append(c.Gates, limited.Gate())
-		tellStrict(p.Log, z, limited.Gate().Limit.Burst, int64(len(s.Members)))
+		gate := limited.Gate()
+		c.Gates = append(c.Gates, gate)
+		if gate.Conns() {
+			c.ConnLeaseUS = s.Timeout.Microseconds()
+			limit, _ := gate.ConnLimit()
+			tellStrictConns(p.Log, z, limit, int64(len(s.Members)))
+			continue
+		}
+		tellStrict(p.Log, z, gate.Limit.Burst, int64(len(s.Members)))
 	}
 	if len(c.Gates) == 0 {
 		return nil, nil
@@ -84,11 +91,7 @@ func strictLimits(b *stream.Block, s *Settings) (*carrier.StrictConfig, error) {
 
 // tellStrict tells the operator what cannot be had with so many members.
 func tellStrict(log logs.Logger, z *plan.Zone, burst, members int64) {
-	sharing, ok := z.Value.(interface{ SharesAlone() bool })
-	shares := ok && sharing.SharesAlone()
-	tell := func(format string, args ...any) {
-		log.Logf(logs.Warn, "strict zone \"%s\" in %s:%d %s", z.Name, z.File, z.Line, fmt.Sprintf(format, args...))
-	}
+	shares, tell := sharesAlone(z), teller(log, z)
 	if burst+1 < members {
 		tell("admits %d requests at once, fewer than the %d members: where requests for a key come to many nodes, "+
 			"each asks the key's owner, and about a tenth of the limit is lost; a burst of %d avoids that", burst+1,
@@ -105,5 +108,35 @@ func tellStrict(log logs.Logger, z *plan.Zone, burst, members int64) {
 	if shares && burst+1 < members {
 		tell("has \"strict_fallback=share\": each node without contact to the majority admits one request at " +
 			"once, so together they can admit more than the burst")
+	}
+}
+
+// sharesAlone reports whether a zone has strict_fallback=share.
+func sharesAlone(z *plan.Zone) bool {
+	sharing, ok := z.Value.(interface{ SharesAlone() bool })
+	return ok && sharing.SharesAlone()
+}
+
+// teller warns about a strict zone.
+func teller(log logs.Logger, z *plan.Zone) func(format string, args ...any) {
+	return func(format string, args ...any) {
+		log.Logf(logs.Warn, "strict zone \"%s\" in %s:%d %s", z.Name, z.File, z.Line, fmt.Sprintf(format, args...))
+	}
+}
+
+// tellStrictConns is tellStrict of a zone of connections.
+func tellStrictConns(log logs.Logger, z *plan.Zone, limit, members int64) {
+	shares, tell := sharesAlone(z), teller(log, z)
+	switch {
+	case members == 2 && shares:
+		tell("admits half of its limit on each node, and ends the connections above, when either of the two members of " +
+			"zone_sync is down: only a third one makes a majority without it")
+	case members == 2:
+		tell("rejects all connections, and ends the open ones, when either of the two members of zone_sync is down: only " +
+			"a third one makes a majority without it; or use \"strict_fallback=share\"")
+	}
+	if shares && limit < members {
+		tell("has \"strict_fallback=share\": %d connections shared by %d members are none for each, so a node without "+
+			"contact to the majority admits none", limit, members)
 	}
 }

@@ -50,6 +50,15 @@ func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 type held struct {
 	zone   *limitconn.Counter
 	ticket limitconn.Ticket
+	strict *limitconn.Strict // instead of a ticket
+}
+
+func (h *held) leave() {
+	if h.strict != nil {
+		h.strict.Leave()
+		return
+	}
+	h.zone.Leave(h.ticket)
 }
 
 // handle counts the request in every zone until the last piece of its response is sent, or rejects it and counts it in
@@ -69,24 +78,36 @@ func (l *limiter) handle(r *web.Request) web.Result {
 		}
 		key = longkey.Fit(key, conncount.MaxKeyBytes) // nginx accepts a key that is too long
 		outcome.Number = passed
-		ticket, verdict := limit.Enter(key, limit.Most)
+		in, why := held{zone: limit.Counter}, ""
+		var verdict conncount.Verdict
+		if limit.IsStrict() {
+			in.strict, verdict, why = limit.EnterStrict(key, limit.Most, r.Conn.Severing())
+		} else {
+			in.ticket, verdict = limit.Enter(key, limit.Most)
+		}
 		if verdict == conncount.Entered {
-			entered = append(entered, held{limit.Counter, ticket})
+			entered = append(entered, in)
 			continue
 		}
-		for _, h := range entered {
-			h.zone.Leave(h.ticket)
+		for i := range entered {
+			entered[i].leave()
 		}
-		return l.reject(r, outcome, limit, verdict)
+		return l.reject(r, outcome, limit, verdict, why)
 	}
 	for _, h := range entered {
 		h.zone.Counts.Passed.Add(1)
-		r.BeforeLast(leave, h.zone, uint64(h.ticket))
+		if h.strict != nil {
+			r.BeforeLast(leaveStrict, h.strict, 0)
+		} else {
+			r.BeforeLast(leave, h.zone, uint64(h.ticket))
+		}
 	}
 	return web.Declined
 }
 
 func leave(zone any, ticket uint64) { zone.(*limitconn.Counter).Leave(limitconn.Ticket(ticket)) }
+
+func leaveStrict(in any, _ uint64) { in.(*limitconn.Strict).Leave() }
 
 // reject answers a request that exceeds a limit or finds the zone full; nginx does not log the latter.
 func (l *limiter) reject(
@@ -94,13 +115,18 @@ func (l *limiter) reject(
 	outcome *web.Slot,
 	limit *limitconn.Bound[*web.Request],
 	verdict conncount.Verdict,
+	why string,
 ) web.Result {
 	if verdict == conncount.Rejected {
 		dryRun := ""
 		if l.settings.DryRun {
 			dryRun = ", dry run,"
 		}
-		r.Logf(l.settings.LogLevel, "limiting connections%s by zone \"%s\"", dryRun, limit.Name)
+		if why != "" {
+			r.Logf(l.settings.LogLevel, "limiting connections%s by strict zone \"%s\": %s", dryRun, limit.Name, why)
+		} else {
+			r.Logf(l.settings.LogLevel, "limiting connections%s by zone \"%s\"", dryRun, limit.Name)
+		}
 	}
 	if l.settings.DryRun {
 		outcome.Number = rejectedDryRun
