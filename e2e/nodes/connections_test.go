@@ -72,7 +72,7 @@ func (s side) hold(n *harness.Node) (held net.Conn, open bool, err error) {
 	case strings.Contains(line, " 200 "):
 		return conn, true, nil
 	case strings.Contains(line, " 429 "), s.name == "stream" && err == io.EOF:
-		return nil, false, nil
+		return nil, false, conn.Close()
 	}
 	return nil, false, fmt.Errorf("%s at %s: %q, %v", s.name, n.Name, line, err)
 }

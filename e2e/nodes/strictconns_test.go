@@ -76,6 +76,7 @@ func TestStrictConnections(t *testing.T) {
 							return
 						}
 						if !in {
+							time.Sleep(time.Millisecond)
 							continue
 						}
 						now := open.Add(1)
