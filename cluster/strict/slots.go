@@ -194,6 +194,9 @@ func (n *Node) slotsTimeoutUS(h *heldSlots) int64 {
 // onGrantSlots takes what the owner of a key grants.
 func (n *Node) onGrantSlots(m Message, nowUS int64) {
 	s := n.slots
+	if owner, known := n.view.owner(m.Key, n.cfg.IDs); !known || owner != m.From {
+		return
+	}
 	got := min(max(m.Slots, 0), SlotsMost)
 	h, ok := s.held.find(m.Key)
 	if foreign := m.Limit > s.limit && n.cfg.Broken != AnyLimitTaken; !ok || foreign {
@@ -202,6 +205,7 @@ func (n *Node) onGrantSlots(m Message, nowUS int64) {
 			return
 		}
 	}
+	got = min(got, max(s.limit-h.slots, 0)) // an owner that makes slots up cannot make others exceed the limit
 	h.slots += got
 	n.admitParked(h, nowUS)
 	if h.ask.id == 0 || m.AskID != h.ask.id {
@@ -237,6 +241,9 @@ func (n *Node) refuseParked(h *heldSlots) {
 
 // onRecallSlots returns what is free.
 func (n *Node) onRecallSlots(m Message, nowUS int64) {
+	if owner, known := n.view.owner(m.Key, n.cfg.IDs); !known || owner != m.From {
+		return
+	}
 	h, ok := n.slots.held.find(m.Key)
 	if !ok {
 		n.toOwner(m.From, Message{Kind: ReturnSlots, Key: m.Key, Limit: n.slots.limit}, nowUS)
