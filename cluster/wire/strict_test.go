@@ -70,6 +70,16 @@ func strictExamples() (list []message) {
 		{"return", strict.Message{
 			Kind: strict.Return, Session: 300, Sequence: 5, Key: "192.0.2.1", Piece: piece, DemandNano: 12, Flags: strict.Silent,
 		}},
+		{"ask-slots", strict.Message{
+			Kind: strict.AskSlots, Session: 300, Sequence: 6, Key: "192.0.2.1", AskID: 401, Slots: 3, Limit: 1000,
+		}},
+		{"grant-slots", strict.Message{
+			Kind: strict.GrantSlots, Session: 300, Sequence: 7, Key: "192.0.2.1", AskID: 401, Slots: 4, Limit: 900, HoldUS: 700,
+		}},
+		{"recall-slots", strict.Message{Kind: strict.RecallSlots, Session: 300, Sequence: 8, Key: "192.0.2.1"}},
+		{"return-slots", strict.Message{
+			Kind: strict.ReturnSlots, Session: 300, Sequence: 9, Key: "192.0.2.1", Slots: 2, Limit: 1000,
+		}},
 	} {
 		m.View = 1000
 		whole := wholeStrict{Strict{List: 0xfeedface, Zone: 0x0123456789abcdef, From: 1, To: 2}, m.Message}

@@ -111,7 +111,7 @@ func TestDryRun(t *testing.T) {
 		second.Write(get("a"))
 		synctest.Wait()
 		most := s.Resource("starling/http/limit_conns").Handle(&admin.Call{Method: "GET", Version: 9, Tail: []string{"one"}})
-		if got := fmt.Sprintf("%+v", most.Body); got != "{Keys:[{Key:a Connections:1 Here:<nil>}]}" {
+		if got := fmt.Sprintf("%+v", most.Body); got != "{Keys:[{Key:a Connections:1 Here:<nil>}] Strict:<nil>}" {
 			t.Errorf("the keys with the most connections are %s", got)
 		}
 		answers <- "x"
@@ -173,24 +173,26 @@ func TestALongKeyIsCounted(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	const zone = "limit_conn_zone $uri zone=one:32k;"
 	for text, problem := range map[string]string{
-		`limit_conn_zone $uri zone=:1x;`:    `invalid zone size "zone=:1x"`,
-		`limit_conn_zone $uri zone=:1k;`:    `zone "zone=:1k" is too small`,
-		`limit_conn_zone $uri zone=one:;`:   `invalid zone size "zone=one:"`,
-		`limit_conn_zone $uri zone=;`:       `invalid zone size "zone="`,
-		`limit_conn_zone $uri zone=one;`:    `invalid zone size "zone=one"`,
-		`limit_conn_zone $uri zone=:32k;`:   `"limit_conn_zone" must have "zone" parameter`,
-		`limit_conn_zone $uri zone=one:1k;`: `zone "zone=one:1k" is too small`,
-		`limit_conn_zone $uri one;`:         `invalid parameter "one"`,
-		`limit_conn_zone $uri zone=one:32k sync strict;`: `invalid parameter "strict": only limit_req_zone supports it; ` +
-			`with "sync" alone, nodes together can exceed a limit by what arrives before they know of it`,
-		`limit_conn_zone $uri zone=one:32k syncs;`:   `invalid parameter "syncs"`,
-		zone + `limit_conn_zone $host zone=one:32k;`: `limit_conn_zone "one" is already bound to key "$uri"`,
-		zone + `limit_conn one 0;`:                   `invalid number of connections "0"`,
-		zone + `limit_conn one many;`:                `invalid number of connections "many"`,
-		zone + `limit_conn one 65536;`:               `connection limit must be less 65536`,
-		zone + `limit_conn one 1; limit_conn one 2;`: `"limit_conn" directive is duplicate`,
-		zone + `limit_conn one;`:                     `invalid number of arguments in "limit_conn" directive`,
-		`limit_conn_status 200;`:                     `value must be between 400 and 599`,
+		`limit_conn_zone $uri zone=:1x;`:                                      `invalid zone size "zone=:1x"`,
+		`limit_conn_zone $uri zone=:1k;`:                                      `zone "zone=:1k" is too small`,
+		`limit_conn_zone $uri zone=one:;`:                                     `invalid zone size "zone=one:"`,
+		`limit_conn_zone $uri zone=;`:                                         `invalid zone size "zone="`,
+		`limit_conn_zone $uri zone=one;`:                                      `invalid zone size "zone=one"`,
+		`limit_conn_zone $uri zone=:32k;`:                                     `"limit_conn_zone" must have "zone" parameter`,
+		`limit_conn_zone $uri zone=one:1k;`:                                   `zone "zone=one:1k" is too small`,
+		`limit_conn_zone $uri one;`:                                           `invalid parameter "one"`,
+		`limit_conn_zone $uri zone=one:32k strict;`:                           `"strict" requires "sync" in limit_conn_zone "one"`,
+		`limit_conn_zone $uri zone=one:32k sync strict_fallback=share;`:       `"strict_fallback" requires "strict" in limit_conn_zone "one"`,
+		`limit_conn_zone $uri zone=one:32k sync strict strict_fallback=half;`: `invalid parameter "strict_fallback=half"`,
+		`limit_conn_zone $uri zone=one:32k sync strict; limit_conn one 1; server { limit_conn one 2; }`: `limit_conn with the strict zone "one" must have the same number everywhere: 2 here, 1 in /test.conf:2`,
+		`limit_conn_zone $uri zone=one:32k syncs;`:                                                      `invalid parameter "syncs"`,
+		zone + `limit_conn_zone $host zone=one:32k;`:                                                    `limit_conn_zone "one" is already bound to key "$uri"`,
+		zone + `limit_conn one 0;`:                                                                      `invalid number of connections "0"`,
+		zone + `limit_conn one many;`:                                                                   `invalid number of connections "many"`,
+		zone + `limit_conn one 65536;`:                                                                  `connection limit must be less 65536`,
+		zone + `limit_conn one 1; limit_conn one 2;`:                                                    `"limit_conn" directive is duplicate`,
+		zone + `limit_conn one;`:                                                                        `invalid number of arguments in "limit_conn" directive`,
+		`limit_conn_status 200;`:                                                                        `value must be between 400 and 599`,
 	} {
 		_, err := webtest.Load(t, []*web.Module{&core.Module, &limitconn.Module}, "\n"+text+"\n server { }")
 		if want := problem + " in /test.conf:2"; err == nil || err.Error() != want {
