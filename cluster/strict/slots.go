@@ -1,15 +1,16 @@
 package strict
 
 // A limit of connections needs other rules than a bucket: a connection lasts, and nothing drains. With Config.Slots, a
-// node keeps such a limit. Leases, views, streams and claims are those of pieces; what differs is in the files slots….go:
+// node keeps such a limit. Leases, views, streams and claims are those of pieces; what differs is here and in
+// slotsowner.go:
 //
-//   - A node has slots of a key, which the key's owner granted, and opens a connection in a free one. The owner has the
-//     rest. Only free slots are returned, so a connection is never without one.
-//   - A node whose lease ends must end its connections (TakeFence), within FenceUS. The others consent to its exclusion
-//     FenceUS later than they would for pieces. So what a node that left had is free when the next view is decided: what
-//     nobody claims is free.
-//   - A node claims its connections if it has fewer slots than these: they were opened while the zone was not strict, or
-//     alone. Then a key can be above its limit, and nothing is granted until it is below.
+//   - A node has slots of a key, which the key's owner granted, and opens a connection in a free one. The owner has
+//     the rest. Only free slots are returned, so a connection is never without one.
+//   - A node whose lease ends must end its connections (TakeFence), within FenceUS. The others consent to its
+//     exclusion FenceUS later than they would for pieces. So what a node that left had is free when the next view is
+//     decided: what nobody claims is free.
+//   - A node claims its connections if it has fewer slots than these: they were opened while the zone was not strict,
+//     or alone. Then a key can be above its limit, and nothing is granted until it is below.
 //
 // docs/decisions/2026-11-29-strict-connections.md has the proof.
 
@@ -183,7 +184,9 @@ func (n *Node) askSlots(h *heldSlots, nowUS int64) {
 	h.ask = asked{id: n.askIDs, owner: owner, sentUS: nowUS, need: int64(len(h.parked))}
 	n.stats.Asks++
 	n.due(nowUS + n.slotsTimeoutUS(h))
-	n.toOwner(owner, Message{Kind: AskSlots, Key: h.key, AskID: h.ask.id, Slots: h.ask.need, Limit: n.slots.limit}, nowUS)
+	n.toOwner(owner, Message{
+		Kind: AskSlots, Key: h.key, AskID: h.ask.id, Slots: h.ask.need, Limit: n.slots.limit,
+	}, nowUS)
 }
 
 // slotsTimeoutUS is how long a connection waits for the owner's answer.

@@ -41,8 +41,7 @@ func (n *Node) onStream(m Message, nowUS int64) {
 		n.keepEarly(m)
 		return
 	}
-	if m.View != n.view.Number && n.cfg.Broken != OldViewAccepted || !n.member() || m.Kind.slots() != (n.slots != nil) &&
-		m.Kind != Claim && m.Kind != Resync {
+	if m.View != n.view.Number && n.cfg.Broken != OldViewAccepted || !n.member() || !n.takes(m.Kind) {
 		return
 	}
 	if _, ok := n.view.Of(m.From); !ok {
@@ -75,6 +74,11 @@ func (n *Node) onStream(m Message, nowUS int64) {
 		p.up.got = m.Sequence
 		n.fromOwner(m, nowUS)
 	}
+}
+
+// takes reports whether messages of a kind are for this kind of limit.
+func (n *Node) takes(k Kind) bool {
+	return k == Claim || k == Resync || k.slots() == (n.slots != nil)
 }
 
 // fromOwner handles what an owner sent.

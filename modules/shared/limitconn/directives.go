@@ -46,8 +46,8 @@ func Directives[S any, C side.Subject](
 var zoneParams = map[string]string{
 	"zone": "Name and size of the zone.",
 	"sync": "Shares the counts with the nodes of the cluster.",
-	"strict": "Moves free places between the nodes, so that together they never exceed the limit. Requires `sync` and " +
-		"`zone_sync_strict_state`.",
-	"strict_fallback": "What a node does without contact to the majority: `refuse` (the default) rejects, and ends what " +
-		"it has; `share` goes on with the limit divided by the number of nodes, which can exceed the limit.",
+	"strict": "Moves free places between the nodes, so that together they never exceed the limit. Requires `sync` " +
+		"and `zone_sync_strict_state`.",
+	"strict_fallback": "What a node does without contact to the majority: `refuse` (the default) rejects, and ends " +
+		"what it has; `share` goes on with the limit divided by the number of nodes, which can exceed the limit.",
 }

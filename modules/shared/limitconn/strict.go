@@ -29,8 +29,8 @@ type usedLimit struct {
 	node *conf.Node
 }
 
-// newGate makes the gate of a zone, nil if it is not strict. All nodes with the same zone get the same tag, whatever the
-// limit: that can differ while they are reloaded.
+// newGate makes the gate of a zone, nil if it is not strict. All nodes with the same zone get the same tag, whatever
+// the limit: that can differ while they are reloaded.
 func newGate[C side.Subject](s *side.Side[C], z *Zone[C], limit int64, keys int) *strict.Gate {
 	if !z.strict {
 		return nil
@@ -63,8 +63,9 @@ func (r *part[C]) checkStrict() (problems conf.Problems) {
 		if !used {
 			first[l.zone] = l
 		} else if before.most != l.most {
-			problems = append(problems, conf.At(l.node, "limit_conn with the strict zone \"%s\" must have the same number "+
-				"everywhere: %d here, %d in %s:%d", z.Name, l.most, before.most, before.node.File, before.node.Line))
+			problems = append(problems, conf.At(l.node, "limit_conn with the strict zone \"%s\" must have the same "+
+				"number everywhere: %d here, %d in %s:%d", z.Name, l.most, before.most, before.node.File,
+				before.node.Line))
 		}
 	}
 	return problems
@@ -82,7 +83,11 @@ func (c *Counter) IsStrict() bool { return c.gate != nil }
 
 // EnterStrict is Enter of a strict zone. It waits while the owner of the key is asked. end ends the connection; it is
 // called, from any goroutine, if this node loses contact to the majority. why says why it is rejected.
-func (c *Counter) EnterStrict(key []byte, limit uint32, end func()) (in *Strict, verdict conncount.Verdict, why string) {
+func (c *Counter) EnterStrict(
+	key []byte,
+	limit uint32,
+	end func(),
+) (in *Strict, verdict conncount.Verdict, why string) {
 	decision, conn, ticket := c.gate.Enter(string(longkey.Fit(key, strict.KeyBytesMost)), end, clock.SteadyUS())
 	if decision == strict.Parked {
 		decision = strict.Rejected

@@ -129,11 +129,11 @@ func tellStrictConns(log logs.Logger, z *plan.Zone, limit, members int64) {
 	shares, tell := sharesAlone(z), teller(log, z)
 	switch {
 	case members == 2 && shares:
-		tell("admits half of its limit on each node, and ends the connections above, when either of the two members of " +
-			"zone_sync is down: only a third one makes a majority without it")
+		tell("admits half of its limit on each node, and ends the connections above, when either of the two members " +
+			"of zone_sync is down: only a third one makes a majority without it")
 	case members == 2:
-		tell("rejects all connections, and ends the open ones, when either of the two members of zone_sync is down: only " +
-			"a third one makes a majority without it; or use \"strict_fallback=share\"")
+		tell("rejects all connections, and ends the open ones, when either of the two members of zone_sync is down: " +
+			"only a third one makes a majority without it; or use \"strict_fallback=share\"")
 	}
 	if shares && limit < members {
 		tell("has \"strict_fallback=share\": %d connections shared by %d members are none for each, so a node without "+

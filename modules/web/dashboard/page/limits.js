@@ -57,7 +57,8 @@ function limitsView() {
         key: zone + " " + k.key, label: k.key, zone, excess: k.excess, burst: z.burst,
       }))).sort((a, b) => b.excess - a.excess).slice(0, 50);
       most.update(keys);
-      strict.update(data["starling/http/limit_reqs"]);
+      strict.update({...data["starling/http/limit_reqs"], ...slotsAsPieces(data["starling/http/limit_conns"]),
+        ...slotsAsPieces(data["starling/stream/limit_conns"])});
       held.update(["http", "stream"].flatMap((side) => Object.entries(data[`starling/${side}/limit_conns`] || {}).flatMap(
         ([zone, z]) => (z.keys || []).map((k) => ({key: `${side} ${zone} ${k.key}`, label: k.key, zone, connections: k.connections, here: k.here})),
       )).sort((a, b) => b.connections - a.connections).slice(0, 50));

@@ -34,6 +34,18 @@ function drawHolders(cell, r) {
 }
 
 // strictTables are the parts of the view of limits for strict zones.
+// slotsAsPieces shows the slots of zones of connections as pieces of buckets, in 1/1000.
+function slotsAsPieces(zones) {
+  const times = (n) => (n || 0) * 1000;
+  return Object.fromEntries(Object.entries(zones || {}).filter(([, z]) => z.strict).map(([name, z]) => [name, {
+    burst: times(z.strict.limit - 1),
+    strict: {...z.strict, keys: z.strict.keys.map((k) => ({
+      key: k.key, owner: k.owner, capacity: times(k.slots), level: times(k.connections), pool: times(k.free),
+      mode: k.holders && "by slots", holders: k.holders && Object.fromEntries(Object.entries(k.holders).map(([who, n]) => [who, times(n)])),
+    }))},
+  }]));
+}
+
 function strictTables() {
   const zones = new Table([
     {title: "Zone", sort: (r) => r.name, draw: (cell, r) => {
@@ -44,7 +56,7 @@ function strictTables() {
     {title: "View", num: true, text: (r) => count(r.s.view), tip: () => "number of the agreed list of members that decide"},
     {title: "Members", class: "mono soft", wide: true, text: (r) => r.s.members.join(", ") || r.s.reason || ""},
     {title: "Without a majority", text: (r) => (r.s.fallback === "share" ? "admits a share" : "rejects"), tip: () => "strict_fallback"},
-    {title: "Waited", num: true, extra: true, text: (r) => count(r.s.waited), tip: () => "requests that waited for the owner of their key"},
+    {title: "Waited", num: true, extra: true, text: (r) => count(r.s.waited), tip: () => "requests or connections that waited for the owner of their key"},
     {title: "Rejected for contact", num: true, extra: true, text: (r) => count(r.s.no_lease + r.s.fallback_rejected),
       tip: () => "because this node does not reach the majority of the members"},
     {title: "Admitted alone", num: true, extra: true, text: (r) => count(r.s.fallback_admitted), tip: () => "by this node's share, without the other members"},
@@ -54,7 +66,7 @@ function strictTables() {
     {title: "Key", class: "mono", wide: true, text: (r) => r.k.key},
     {title: "Zone", text: (r) => r.zone},
     {title: "Owner", class: "mono", text: (r) => r.k.owner || "", tip: (r) => (r.k.mode ? "this node: it distributes the bucket, " + r.k.mode : "it distributes the bucket")},
-    {title: "Here", num: true, text: (r) => requestsOf(r.k.capacity), tip: () => "requests that this node may admit at once by itself, if none is used"},
+    {title: "Here", num: true, text: (r) => requestsOf(r.k.capacity), tip: () => "requests or connections that this node may admit at once by itself, if none is used"},
     {title: "Used here", num: true, text: (r) => requestsOf(r.k.level)},
     {title: "Who holds what", wide: true, draw: drawHolders},
   ], {none: "No key has been used lately.", caption: "Who holds what of strict limits"});
