@@ -122,7 +122,8 @@ func directives() []conf.Directive {
 		{
 			Name: "zone_sync_timeout", Syntax: "<time>", Default: "5s", In: places,
 			Doc: "Sets the timeout after which a silent connection is closed. Idle nodes send heartbeats, so only a " +
-				"broken connection is silent.",
+				"broken connection is silent. It is also how long a node keeps the connections of strict zones " +
+				"(`limit_conn_zone … sync strict`) without contact to the majority of the nodes.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Timeout }, positiveTime),
 		},
 	}, append(strictDirectives(), tlsDirectives()...)...)
