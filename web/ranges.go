@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"math"
-	"net/http"
 	"slices"
 	"strconv"
 
 	"starling/nginx/ascii"
+	"starling/nginx/httptime"
 	"starling/web/h1"
 )
 
@@ -91,6 +91,42 @@ func (r *Request) chooseRange() error {
 		r.startMultipart(all, size)
 	}
 	return nil
+}
+
+// keepFiltered keeps the head that filters have made of a response whose range is not satisfiable: as in nginx, the
+// page of 416 has what they added. They see that page too.
+func (r *Request) keepFiltered() {
+	out := &r.Out
+	out.Offset, out.LastModified, out.VaryEncoding = 0, nil, false
+	r.filtered = slices.Clone(out.Headers)
+}
+
+// mergeFiltered removes what a filter has added to the head of the page of 416 as well. nginx sends that twice.
+func (r *Request) mergeFiltered() {
+	if r.filtered == nil {
+		return
+	}
+	added, at := r.Out.Headers, 0
+	for len(added) > 0 {
+		n := slices.IndexFunc(r.filtered[at:], func(h h1.Header) bool { return sameHeader(h, added[0]) })
+		if n < 0 {
+			break
+		}
+		at, added = at+n+1, added[1:]
+	}
+	kept := make(h1.Headers, 0, len(r.Out.Headers))
+	for _, h := range r.Out.Headers[:len(r.Out.Headers)-len(added)] {
+		before := slices.ContainsFunc(r.unfiltered, func(u h1.Header) bool { return sameHeader(u, h) })
+		again := slices.ContainsFunc(added, func(a h1.Header) bool { return ascii.Equal(a.Name, h.Name) })
+		if before || !again {
+			kept = append(kept, h)
+		}
+	}
+	r.Out.Headers, r.filtered = append(kept, added...), nil
+}
+
+func sameHeader(a, b h1.Header) bool {
+	return ascii.Equal(a.Name, b.Name) && bytes.Equal(a.Value, b.Value)
 }
 
 // AllowRanges sets Out.Ranges, for a filter too if no other one precedes it.
@@ -238,16 +274,8 @@ func (r *Request) ifRange() bool {
 		etag, found := r.Out.Headers.Get(h1.HeaderETag)
 		return found && bytes.Equal(v, etag)
 	}
-	date, err := http.ParseTime(string(v))
-	if err != nil {
-		return false
-	}
-	modified := r.Out.LastModified
-	if len(modified) == 0 {
-		modified, _ = r.Out.Headers.Get(h1.HeaderLastModified)
-	}
-	ours, err := http.ParseTime(string(modified))
-	return err == nil && date.Equal(ours)
+	ours, ok := httptime.Parse(r.LastModified())
+	return ok && timeOf(v) == ours
 }
 
 // contentRange describes the part that is sent; an empty one means none.

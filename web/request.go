@@ -121,7 +121,8 @@ type engine struct {
 	expects     bool  // 100 Continue must still be sent
 	refused     bool  // the body is not read any more; see refuseBody
 
-	unfiltered  h1.Headers // before the filters: 416 is sent with these
+	unfiltered  h1.Headers // before the filters, of a request for a range
+	filtered    h1.Headers // after them, of a response whose range is not satisfiable
 	cut         cut
 	multipart   *multipart // several ranges are sent; nil for one, or the whole
 	rangeTaken  bool       // NextRange has returned it
@@ -162,9 +163,8 @@ type Response struct {
 	Ranges RangeSupport
 	// Offset is where the pieces of the body start in the ContentLength bytes of the whole (slice).
 	Offset int64
-	// Conditional says that the client's conditions apply to the response although a server sent it: a cache has it, or
-	// will (nginx: disable_not_modified). The handler applies them to status 200, a filter if it makes that status.
-	Conditional bool
+	// Conditions says who applies the client's conditions.
+	Conditions Conditions
 
 	server []byte // the text of server_tokens; nil until it was evaluated
 }

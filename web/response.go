@@ -90,6 +90,10 @@ func (r *Request) SendHead() error {
 	if r.errStatus != 0 {
 		r.Out.Status, r.Out.Reason = r.errStatus, nil
 	}
+	if r.Out.Conditions == ConditionsApply && r.CheckHead() == 412 {
+		r.replacement = 412
+		return r.cleanHead()
+	}
 	if r.Out.Ranges != NoRanges {
 		r.AllowRanges(r.Out.Ranges)
 	}
@@ -99,17 +103,14 @@ func (r *Request) SendHead() error {
 		return r.failure
 	}
 	if r.replacement != 0 {
-		r.Out.Headers, r.Out.Offset = r.Out.Headers[:0], 0
-		return errReplaced
+		return r.cleanHead()
 	}
 	if r.Out.VaryEncoding {
 		r.AddHeader([]byte("Vary"), []byte("Accept-Encoding"))
 	}
+	r.mergeFiltered()
 	if err := r.chooseRange(); err != nil {
-		// The filters see the page of 416 too: what they added to this head would be there twice.
-		added := r.Out.Headers[len(r.Out.Headers)-1]
-		r.Out.Headers, r.Out.Offset = r.unfiltered, 0
-		r.SetHeader(added.Name, added.Value)
+		r.keepFiltered()
 		return err
 	}
 	r.headSent = true
@@ -123,6 +124,13 @@ func (r *Request) SendHead() error {
 	r.keep = r.keep && r.mayKeep() && !(r.expects && !r.wire.BodyDone())
 	r.startRate()
 	return nil
+}
+
+// cleanHead drops the head of a response that is replaced (ngx_http_clean_header).
+func (r *Request) cleanHead() error {
+	out := &r.Out
+	out.Headers, out.Offset, out.ContentType, out.LastModified, out.Location = out.Headers[:0], 0, nil, nil, nil
+	return errReplaced
 }
 
 // filter asks the filters for their bodies.

@@ -3,10 +3,10 @@ package cache
 import (
 	"bytes"
 	"math"
-	"net/http"
 	"strings"
 
 	"starling/nginx/ascii"
+	"starling/nginx/httptime"
 	"starling/web/h1"
 )
 
@@ -119,12 +119,12 @@ func (j *judge) expires(value []byte) {
 	if j.ignore.Expires || j.rules.Valid != 0 {
 		return
 	}
-	at, err := http.ParseTime(string(value))
-	if err != nil || at.Unix() < j.nowS {
+	at, ok := httptime.Parse(value)
+	if !ok || at < j.nowS {
 		j.expired = true
 		return
 	}
-	j.rules.Valid = at.Unix()
+	j.rules.Valid = at
 }
 
 func (j *judge) accelExpires(value []byte) {

@@ -53,16 +53,8 @@ func IsMissing(err error) bool {
 }
 
 // Send answers with the file or the requested part of it; coding is the Content-Encoding of its bytes, "" for none.
-// Conditions apply only to status 200: an error_page with a status of its own is sent whole.
 func Send(r *web.Request, file *os.File, info fs.FileInfo, coding string) web.Result {
 	d := Of(r, info)
-	if r.StatusFor(200) == 200 {
-		if failed := d.Precondition(r); failed == 304 {
-			return d.NotModified(r)
-		} else if failed != 0 {
-			return failed
-		}
-	}
 	d.Head(r, r.StatusFor(200))
 	if coding != "" {
 		r.SetHeader([]byte("Content-Encoding"), []byte(coding))

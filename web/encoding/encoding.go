@@ -4,11 +4,11 @@ package encoding
 
 import (
 	"bytes"
-	"net/http"
 	"strings"
 
 	"starling/conf"
 	"starling/nginx/ascii"
+	"starling/nginx/httptime"
 	"starling/nginx/regex"
 	"starling/web"
 	"starling/web/h1"
@@ -137,8 +137,8 @@ func (s *Gzip) allowedByProxy(r *web.Request) bool {
 		if p&proxiedExpired == 0 {
 			return false
 		}
-		at, err := http.ParseTime(string(expires))
-		return err == nil && at.UnixMilli() < r.Now().WallMS
+		at, ok := httptime.Parse(expires)
+		return ok && at < r.Now().WallMS/1000
 	}
 	if control, given := r.Out.Headers.Get(h1.HeaderCacheControl); given {
 		lower := strings.ToLower(string(control))

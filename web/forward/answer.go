@@ -59,9 +59,8 @@ func (x *Exchange) endUnasked() web.Result {
 }
 
 // hopByHop are headers that are not forwarded. Upgrade is forwarded to clients of HTTP/1, as in nginx: 101 and 426 need
-// it.
+// it. Trailer is too, whether or not the trailers are.
 var hopByHop = h1.SetOf(h1.HeaderConnection, h1.HeaderKeepAlive, h1.HeaderProxyConnection, h1.HeaderTE,
-	h1.HeaderTrailer,
 	h1.HeaderTransferEncoding, h1.HeaderContentLength, h1.HeaderContentType)
 
 // onceInAnswer are headers of which only the first is forwarded, as in nginx.
@@ -76,7 +75,10 @@ func (x *Exchange) fillHead() {
 	r, h := x.Request, &x.head
 	out := &r.Out
 	out.Status, out.Reason = h.Status, h.Reason
-	out.ContentLength, out.Conditional = h.ContentLength, x.fromCache || x.conditional
+	out.ContentLength, out.Conditions = h.ContentLength, web.ConditionsPassed
+	if x.fromCache || x.conditional {
+		out.Conditions = web.ConditionsApplied
+	}
 	if len(h.ContentType) > 0 { // otherwise that of a server before remains, with X-Accel-Redirect
 		out.ContentType = h.ContentType
 	}

@@ -2,12 +2,10 @@ package forward
 
 import (
 	"errors"
-	"net/http"
-	"time"
 
+	"starling/nginx/httptime"
 	"starling/web"
 	"starling/web/cache"
-	"starling/web/document"
 	"starling/web/h1"
 )
 
@@ -90,11 +88,15 @@ func (x *Exchange) precondition(lastModifiedS int64) web.Result {
 	if h.Status != 200 || r.StatusFor(200) != 200 {
 		return web.Declined
 	}
-	d := document.Document{ETag: h.Get(h1.HeaderETag)}
-	if lastModifiedS >= 0 {
-		d.Modified = time.Unix(lastModifiedS, 0)
+	// What the client is not told is not compared with what it has.
+	v := web.Validators{Modified: web.NotDated}
+	if !x.l.hidden.known.Has(h1.HeaderETag) {
+		v.ETag = h.Get(h1.HeaderETag)
 	}
-	switch d.Precondition(r) {
+	if !x.l.hidden.known.Has(h1.HeaderLastModified) {
+		v.Modified = lastModifiedS
+	}
+	switch r.Check(v) {
 	case 412:
 		return 412
 	case 304:
@@ -105,15 +107,10 @@ func (x *Exchange) precondition(lastModifiedS int64) web.Result {
 
 // lastModified is the Last-Modified of the server's response, -1 without.
 func (h *Head) lastModified() int64 {
-	v := h.Get(h1.HeaderLastModified)
-	if v == nil {
-		return -1
+	if seconds, ok := httptime.Parse(h.Get(h1.HeaderLastModified)); ok {
+		return seconds
 	}
-	at, err := http.ParseTime(string(v))
-	if err != nil {
-		return -1
-	}
-	return at.Unix()
+	return web.NotDated
 }
 
 // storeResponse decides whether the response of the server is stored, and begins it.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/nginx/httptime"
 	"starling/web"
 	"starling/web/h1"
 )
@@ -132,8 +133,8 @@ func (e *Expires) apply(r *web.Request) {
 		at = nextTime(now, after)
 	case expiresModified:
 		at = now.Add(after)
-		if modified, err := http.ParseTime(string(lastModified(r))); err == nil {
-			at = modified.Add(after)
+		if modified, ok := httptime.Parse(r.LastModified()); ok {
+			at = time.Unix(modified, 0).Add(after)
 		}
 	default:
 		at = now.Add(after)
@@ -144,15 +145,6 @@ func (e *Expires) apply(r *web.Request) {
 		return
 	}
 	set(r, at, maxAge+strconv.FormatInt(age, 10))
-}
-
-// lastModified is the date of the response, which a backend may have sent.
-func lastModified(r *web.Request) []byte {
-	if len(r.Out.LastModified) > 0 {
-		return r.Out.LastModified
-	}
-	v, _ := r.Out.Headers.Get(h1.HeaderLastModified)
-	return v
 }
 
 // nextTime is the next occurrence of a time of day, in the local time zone.

@@ -10,7 +10,6 @@ import (
 	"starling/nginx/ascii"
 	"starling/side"
 	"starling/web"
-	"starling/web/document"
 	"starling/web/h1"
 )
 
@@ -137,14 +136,14 @@ func (x *slices) check(r *web.Request) (size int64, problem string) {
 // conditional applies the client's conditions to the whole, whose status the cache could not know. It reports whether
 // no body is sent.
 func (x *slices) conditional(r *web.Request) bool {
-	if !r.Out.Conditional {
+	if r.Out.Conditions == web.ConditionsPassed {
 		return false
 	}
-	switch result := document.CheckHead(r); result {
+	switch status := r.CheckHead(); status {
 	case 0:
 		return false
 	case 412:
-		r.Replace(int(result))
+		r.Replace(status)
 	}
 	r.Slot(side.SlotOf[slices](&web.Side, r.Plan())).Data = nil
 	return true
