@@ -26,6 +26,13 @@ func newState(address string, nowMS int64) state {
 // state is that of the current try.
 func (x *Exchange) state() *state { return &x.states[len(x.states)-1] }
 
+// countReceived counts what the current try has received until now, for a variable that is asked for before its end.
+func (x *Exchange) countReceived() {
+	if st := x.state(); x.conn != nil && !x.accounted && st.headerMS >= 0 {
+		_, st.received = x.conn.wire.Counts()
+	}
+}
+
 func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // Logf writes to the error log and names the server as nginx does.

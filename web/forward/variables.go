@@ -32,6 +32,7 @@ func listed(name, doc string, one func(dst []byte, s *state) []byte) vars.Variab
 		if x == nil || len(x.states) == 0 {
 			return dst, false
 		}
+		x.countReceived()
 		separate := ""
 		for i := range x.states {
 			if s := &x.states[i]; s.redirected {
@@ -85,9 +86,10 @@ func Variables() []vars.Variable[*web.Request] {
 		{Name: "upstream_cache_last_modified", Doc: "The `Last-Modified` of the stored response that is revalidated.",
 			Append: cacheLastModified},
 		{Name: "upstream_cache_etag", Doc: "The `ETag` of the stored response that is revalidated.", Append: cacheETag},
-		{Name: "upstream_cache_key", Doc: "The key with which the request looks into the cache.", Append: cacheKey},
+		{Name: "upstream_cache_key", Doc: "The key with which the request looks into the cache. Open-source nginx " +
+			"has no such variable.", Append: cacheKey},
 		{Name: "upstream_cache_age", Doc: "The time since the stored response was received or last revalidated, in " +
-			"seconds.", Append: cacheAge},
+			"seconds. Open-source nginx has no such variable.", Append: cacheAge},
 		{Name: "upstream_http_", Prefix: true, Doc: "The header of that name in the server's response.",
 			Append: headerValue},
 		{Name: "upstream_cookie_", Prefix: true, Doc: "The cookie of that name set by the server.",

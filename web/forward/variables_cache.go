@@ -62,7 +62,11 @@ func cacheAge(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 	if x == nil || !x.fromCache || x.ticket.Object == nil {
 		return dst, false
 	}
-	return strconv.AppendInt(dst, max(r.Now().WallMS/1000-x.ticket.Object.DateS, 0), 10), true
+	age := max(r.Now().WallMS/1000-x.ticket.Object.DateS, 0)
+	if x.status == cache.Revalidated {
+		age = 0 // the object is as it was before
+	}
+	return strconv.AppendInt(dst, age, 10), true
 }
 
 // AppendConditions appends the header fields that ask a server whether the stored response is still valid, except those

@@ -154,9 +154,9 @@ func (w *wire) Reusable() bool {
 	return w.head.KeepAlive && w.inStep && w.body.Kind() != h1.BodyUntilClose && len(w.in.Unread()) == 0
 }
 
-// Counts are those of the connection and of the answer.
+// Counts are those of the connection and of the answer, with what has arrived and was not taken yet, as in nginx.
 func (w *wire) Counts() (sent, received int64) {
-	return w.out.Bytes, int64(w.head.Bytes) + w.body.RawBytes
+	return w.out.Bytes, int64(w.head.Bytes) + w.body.RawBytes + int64(len(w.in.Unread()))
 }
 
 // Rest keeps no memory.
