@@ -15,6 +15,7 @@ import (
 	"starling/modules/web/ssi"
 	"starling/modules/web/static"
 	"starling/modules/web/sub"
+	"starling/nginx/version"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -22,6 +23,10 @@ import (
 var ssiFamilies = []*web.Module{&core.Module, &rewrite.Module, &sub.Module, &ssi.Module, &gzip.Module, &static.Module}
 
 const ssiFailed = "[an error occurred while processing the directive]"
+
+// ssiForbidden is nginx's page for a folder without an index.
+var ssiForbidden = "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n" +
+	"<hr><center>" + version.Server + "</center>\r\n</body>\r\n</html>\r\n"
 
 // startSSI serves pages from files; names ending in .txt have no commands.
 func startSSI(t *testing.T, pages map[string]string, more string) *webtest.Server {
@@ -77,6 +82,10 @@ func TestSSICommands(t *testing.T) {
 		`<!--#else-->`:                                                                                                       ssiFailed, `<!--#endif-->`: ssiFailed, `<!--#nothing-->`: ssiFailed, `<!--#echo-->`: ssiFailed,
 		`<!--#echo var="a" var="b"-->`: ssiFailed, `<!--#echo vr="a"-->`: ssiFailed, `<!--#echo var=a-->.`: ssiFailed + ".",
 		`<!--#echo var-->.`: ssiFailed + ".", `<!--#if expr="$a ~ b"-->`: ssiFailed, `<!--#include virtual="/../x"-->`: ssiFailed,
+		`<!--#include virtual=""-->.`: ssiForbidden + ".", `<!--#include file=""-->.`: ssiForbidden + ".", `<!--#include virtual="$none"-->`: ssiFailed,
+		`<!--#include virtual="%2"-->.`: ssiForbidden + ".", `<!--#include virtual="%"-->.`: ssiForbidden + ".", `<!--#include virtual="/pa%72t%2x.txt"-->`: "(part)",
+		`<!--#include virtual="/%part.txt"-->`: "(part)", `<!--#include virtual="/part.txt%00"-->`: ssiFailed,
+		`<!--#config errmsg=""--><!--#nothing-->.`: ".", `<!--#echo var=""-->.`: "(none).", `<!--#set var="" value="x"-->.`: ".", `<!--#if expr=""-->x<!--#endif-->.`: ".",
 		`<!--#include-->`: ssiFailed, `<!--#include virtual="/a" file="b"-->`: ssiFailed, `<!--#set var="a" value="$"-->`: ssiFailed,
 		`<!--#include virtual="/a" wait="maybe"-->`: ssiFailed, `<!--#if expr="$arg_n = /(/"-->x<!--#endif-->`: ssiFailed + "x" + ssiFailed,
 		`<!--#config errmsg="oops"--><!--#nothing-->`:            "oops",
@@ -113,7 +122,7 @@ func TestSSIParts(t *testing.T) {
 	if page.ContentLength >= 0 || page.Header.Get("ETag") != "" || page.Header.Get("Last-Modified") != "" {
 		t.Errorf("head: %v", page.Header)
 	}
-	if got := ssiPage(s, "/itself.html"); got != strings.Repeat("x", 51)+ssiFailed {
+	if got := ssiPage(s, "/itself.html"); got != strings.Repeat("x", 52)+ssiFailed {
 		t.Errorf("a page that includes itself: %q", got)
 	}
 	if got := ssiPage(s, "/large.html"); !strings.HasSuffix(got, ssiFailed+"after") {

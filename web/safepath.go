@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"strconv"
 )
 
 // SafePath decodes a path of a response (X-Accel-Redirect, an SSI page) into dst. It is not safe if it contains "..": a
@@ -14,14 +13,21 @@ func SafePath(dst, escaped []byte) (path []byte, ok bool) {
 	for i := 0; i < len(escaped); i++ {
 		c := escaped[i]
 		if c == '%' {
-			if i+2 >= len(escaped) {
-				return nil, false
+			// As in nginx, a % is dropped if no digit follows; with its digit and what follows that if there is only one.
+			high, one := hexDigit(escaped, i+1)
+			low, two := hexDigit(escaped, i+2)
+			switch {
+			case two && one:
+				c, i = high<<4|low, i+2
+			case one:
+				i += 2
+				continue
+			case i+1 < len(escaped):
+				i++
+				c = escaped[i]
+			default:
+				continue
 			}
-			n, err := strconv.ParseUint(string(escaped[i+1:i+3]), 16, 8)
-			if err != nil {
-				return nil, false
-			}
-			c, i = byte(n), i+2
 		}
 		if c == 0 {
 			return nil, false
@@ -34,4 +40,18 @@ func SafePath(dst, escaped []byte) (path []byte, ok bool) {
 		}
 	}
 	return dst, true
+}
+
+// hexDigit is the value of a hexadecimal digit.
+func hexDigit(text []byte, i int) (value byte, ok bool) {
+	if i >= len(text) {
+		return 0, false
+	}
+	switch c := text[i]; {
+	case c >= '0' && c <= '9':
+		return c - '0', true
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10, true
+	}
+	return 0, false
 }

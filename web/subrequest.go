@@ -12,8 +12,8 @@ import (
 
 // Bounds of what one client request can start.
 const (
-	// maxSubrequestDepth is nginx's: a location that requests itself ends there.
-	maxSubrequestDepth = 50
+	// maxSubrequestDepth is nginx's (NGX_HTTP_MAX_SUBREQUESTS and one): a location that requests itself ends there.
+	maxSubrequestDepth = 51
 	// maxSubrequests bounds those of one client request, however they are nested: each holds the memory of a request
 	// until the client's ends. Pages with hundreds of parts exceed it on purpose.
 	maxSubrequests = 1000

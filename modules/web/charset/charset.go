@@ -106,7 +106,8 @@ const maxKeptBytes = 128 << 10
 
 var bodies = sync.Pool{New: func() any { return new(converting) }}
 
-// converting is the body of one response. It holds back at most the bytes of one character.
+// converting is the body of one response. It holds back at most the bytes of one character; as in nginx, a body that
+// ends within one ends before it.
 type converting struct {
 	how       conversion
 	held, out []byte
@@ -130,9 +131,6 @@ func (x *converting) Write(next web.Next, p []byte, last bool) error {
 	var incomplete int
 	x.out, incomplete = x.how.convert(x.out[:0], text)
 	rest := text[len(text)-incomplete:]
-	if last && incomplete > 0 {
-		x.out = append(x.out, missing)
-	}
 	x.held = append(x.held[:0], rest...)
 	if len(x.out) == 0 && !last {
 		return nil

@@ -56,14 +56,14 @@ func (f fromUTF8) convert(dst, text []byte) ([]byte, int) {
 			dst, text = append(dst, c), text[1:]
 			continue
 		}
-		if !utf8.FullRune(text) {
+		r, n := decodeUTF8(text)
+		if n == 0 {
 			return dst, len(text)
 		}
-		r, n := utf8.DecodeRune(text)
 		text = text[n:]
 		code, known := f[r]
 		switch {
-		case r == utf8.RuneError && n == 1:
+		case r < 0:
 			dst = append(dst, missing)
 		case known:
 			dst = append(dst, code)
@@ -75,6 +75,36 @@ func (f fromUTF8) convert(dst, text []byte) ([]byte, int) {
 }
 
 func (f fromUTF8) keepsLength() bool { return false }
+
+// decodeUTF8 decodes a character above ASCII as nginx does (ngx_utf8_decode): the bytes after the first need only be
+// above ASCII, surrogates are characters, and a sequence that is invalid, r = -1, ends with the byte that makes it so.
+// n is 0 if there are fewer bytes than the first one announces.
+func decodeUTF8(text []byte) (r rune, n int) {
+	least, more := rune(0), 0
+	switch c := rune(text[0]); {
+	case c >= 0xf8, c < 0xc2:
+		return -1, 1
+	case c >= 0xf0:
+		r, least, more = c&0x07, 1<<16, 3
+	case c >= 0xe0:
+		r, least, more = c&0x0f, 1<<11, 2
+	default:
+		r, least, more = c&0x1f, 1<<7, 1
+	}
+	if len(text) <= more {
+		return 0, 0
+	}
+	for n = 1; n <= more; n++ {
+		if text[n] < utf8.RuneSelf {
+			return -1, n + 1
+		}
+		r = r<<6 | rune(text[n]&0x3f)
+	}
+	if r < least || r > utf8.MaxRune {
+		return -1, n
+	}
+	return r, n
+}
 
 func declareMap(_ *Settings, a *conf.Args) error {
 	w := plan.Part[part](side.PlanOf(a))

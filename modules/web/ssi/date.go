@@ -90,10 +90,10 @@ func appendConversion(dst []byte, c byte, t time.Time) []byte {
 	case 'W':
 		return fmt.Appendf(dst, "%02d", (t.YearDay()+6-int(t.Weekday()+6)%7)/7)
 	case 'Z':
-		name, _ := t.Zone()
-		if name == "UTC" {
-			name = "GMT" // as the C library calls it
+		if t.Location() == time.UTC {
+			return append(dst, "GMT"...) // as the C library calls it
 		}
+		name, _ := t.Zone()
 		return append(dst, name...)
 	case '%':
 		return append(dst, '%')

@@ -27,10 +27,11 @@ func (x *executing) include(next web.Next, g given) error {
 	if err != nil {
 		return err
 	}
+	empty := len(target) == 0 // as in nginx, the folder of this page; it is an error if variables make it empty
 	if target, err = evaluate(r, target); err != nil {
 		return err
 	}
-	if len(target) > 0 && target[0] != '/' {
+	if empty || len(target) > 0 && target[0] != '/' {
 		folder := r.Path[:bytes.LastIndexByte(r.Path, '/')+1]
 		target = append(bytes.Clone(folder), target...)
 	}
