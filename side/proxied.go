@@ -18,10 +18,12 @@ func ReadProxied(conn io.Reader, log interface {
 	Logf(level logs.Level, format string, args ...any)
 }) (*proxyprotocol.Header, error) {
 	header, err := proxyprotocol.Read(conn)
+	var broken *proxyprotocol.Broken
 	switch {
 	case err == nil:
-	case IsBroken(err):
-		log.Logf(logs.Error, "%v", err)
+	case errors.As(err, &broken):
+		broken.Read = append(broken.Read, arrived(conn)...)
+		log.Logf(logs.Error, "%v", broken)
 	case errors.Is(err, io.EOF):
 		log.Logf(logs.Info, "client closed connection while reading PROXY protocol")
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -38,12 +38,28 @@ type Header struct {
 // Broken is the error for an invalid header.
 type Broken struct {
 	Read []byte // the bytes that were read
-	Why  string
+	Why  string // "" if there is no header at all
 }
 
+// Error is nginx's line: what was read to the end of its first line. A reason follows where the line does not tell it.
 func (e *Broken) Error() string {
-	return fmt.Sprintf("broken header: %q (%s) while reading PROXY protocol", e.Read, e.Why)
+	line := e.Read
+	if !bytes.HasPrefix(line, []byte(signature)) {
+		if end := bytes.IndexAny(line, "\r\n"); end >= 0 {
+			line = line[:end]
+		}
+	}
+	if len(line) > maxLoggedBytes {
+		line = line[:maxLoggedBytes]
+	}
+	if e.Why == "" {
+		return fmt.Sprintf("broken header: %q while reading PROXY protocol", line)
+	}
+	return fmt.Sprintf("broken header: %q (%s) while reading PROXY protocol", line, e.Why)
 }
+
+// maxLoggedBytes bounds what the log gets of a header: more than the longest line of version 1.
+const maxLoggedBytes = 256
 
 // Read consumes a header from r and nothing after it. It returns nil if the proxy speaks for itself or for a client
 // without an address. The error is a *Broken or that of r.
@@ -69,7 +85,7 @@ func readStart(r io.Reader) ([]byte, error) {
 		start = start[:len(start)+n]
 		switch {
 		case !slices.ContainsFunc(starts, func(s string) bool { return agree(start, s) }):
-			why := "no version 1 or version 2 signature"
+			why := ""
 			if bytes.HasPrefix(start, []byte("PROXY ")) {
 				why = expectedText
 			}
