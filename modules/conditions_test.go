@@ -49,10 +49,52 @@ func TestConditionsAreNotOfSubrequests(t *testing.T) {
 	}
 }
 
+// The validators of the files and responses in TestConditions.
+const (
+	tag      = `"63b21e80-3"`
+	modified = "Mon, 02 Jan 2023 00:00:00 GMT"
+)
+
+// conditionCases are requests with a status of 200 without their conditions.
+var conditionCases = []struct {
+	path, header string
+	want         int
+}{
+	{"/a", "If-None-Match: ", 200}, {"/a", "If-None-Match: *", 304}, {"/a", `If-None-Match: *,"x"`, 200},
+	{"/a", "If-None-Match: " + tag, 304}, {"/a", "If-None-Match: W/" + tag, 304}, {"/a", "If-None-Match: W/W/" + tag, 200},
+	{"/a", "If-None-Match: w/" + tag, 200}, {"/a", "If-None-Match: " + tag + "x", 200}, {"/a", "If-None-Match: x" + tag, 200},
+	{"/a", "If-None-Match: " + tag + ` ,"z"`, 304}, {"/a", `If-None-Match: "z",,, ` + tag, 304}, {"/a", `If-None-Match: ,` + tag, 304},
+	{"/a", `If-None-Match: "z" ` + tag, 200}, {"/a", "If-None-Match: " + tag + ";a=b", 200}, {"/a", `If-None-Match: "a,b",` + tag, 304},
+	{"/a", "If-None-Match: " + tag + "\t,", 304}, {"/a", `If-None-Match: "z",W/` + tag, 304}, {"/a", "If-None-Match: " + tag[:len(tag)-1], 200},
+	{"/a", "If-Match: ", 412}, {"/a", "If-Match: *", 200}, {"/a", "If-Match: " + tag, 200}, {"/a", "If-Match: W/" + tag, 412},
+	{"/a", `If-Match: "z", ` + tag, 200}, {"/a", `If-Match: "z"`, 412},
+	{"/tagless/a", "If-None-Match: *", 304}, {"/tagless/a", "If-None-Match: " + tag, 200}, {"/tagless/a", "If-Match: *", 200}, {"/tagless/a", "If-Match: " + tag, 412},
+	{"/a", "If-Modified-Since: " + modified, 304}, {"/a", "If-Modified-Since: Mon, 02 Jan 2023 00:00:01 GMT", 200},
+	{"/a", "If-Modified-Since: Mon, 02 Jan 2023 00:00:00", 304}, {"/a", "If-Modified-Since: " + modified + "; length=3", 304},
+	{"/a", "If-Modified-Since: Monday, 02-Jan-23 00:00:00 GMT", 304}, {"/a", "If-Modified-Since: Mon Jan  2 00:00:00 2023", 304},
+	{"/a", "If-Modified-Since: yesterday", 200}, {"/a", "If-Modified-Since: ", 200},
+	{"/before/a", "If-Modified-Since: Mon, 02 Jan 2023 00:00:01 GMT", 304}, {"/before/a", "If-Modified-Since: Sun, 01 Jan 2023 00:00:00 GMT", 200},
+	{"/before/a", "If-Modified-Since: yesterday", 200}, {"/off/a", "If-Modified-Since: " + modified, 200},
+	{"/a", "If-Modified-Since: " + modified + "\r\nIf-None-Match: " + tag, 304}, {"/a", "If-Modified-Since: " + modified + "\r\nIf-None-Match: \"z\"", 200},
+	{"/a", "If-Modified-Since: yesterday\r\nIf-None-Match: " + tag, 200},
+	{"/a", "If-Unmodified-Since: " + modified, 200}, {"/a", "If-Unmodified-Since: Sun, 01 Jan 2023 00:00:00 GMT", 412},
+	{"/a", "If-Unmodified-Since: yesterday", 412}, {"/a", "If-Unmodified-Since: ", 412}, {"/a", "If-Unmodified-Since: Mon, 2 Jan 2023 00:00:00 GMT", 412},
+	{"/a", "If-Unmodified-Since: Sun, 01 Jan 2023 00:00:00 GMT\r\nRange: bytes=0-0", 412}, {"/a", "If-None-Match: *\r\nRange: bytes=0-0", 304},
+	{"/page", `If-Match: "z"`, 412},
+	{"/return", "If-None-Match: *", 304}, {"/return", `If-None-Match: "z"`, 200}, {"/return", `If-Match: "z"`, 412}, {"/return", "If-Match: *", 200},
+	{"/return", "If-Unmodified-Since: " + modified, 412}, {"/return", "If-Modified-Since: " + modified, 200},
+	{"/both", `If-None-Match: "e"`, 304}, {"/both", `If-Match: "z"`, 412}, {"/both", "If-Modified-Since: " + modified, 304},
+	{"/both", "If-Unmodified-Since: yesterday", 412}, {"/both", "If-Modified-Since: " + modified + "; length=3", 304},
+	{"/weak", `If-None-Match: "e"`, 304}, {"/weak", `If-None-Match: W/"e"`, 304}, {"/weak", `If-Match: W/"e"`, 200}, {"/weak", `If-Match: "e"`, 412},
+	{"/weak", "If-Unmodified-Since: " + modified, 412}, {"/weak", "If-Modified-Since: " + modified, 200},
+	{"/odd", "If-None-Match: e", 304}, {"/odd", "If-Unmodified-Since: " + modified, 412}, {"/odd", "If-Modified-Since: " + modified, 200},
+	{"/none", "If-Unmodified-Since: " + modified, 412}, {"/none", "If-Modified-Since: " + modified, 200}, {"/none", "If-None-Match: *", 304}, {"/none", `If-Match: "e"`, 412},
+	{"/passed/both", `If-None-Match: "e"`, 200}, {"/passed/both", `If-Match: "z"`, 200}, {"/passed/none", "If-Unmodified-Since: " + modified, 200},
+}
+
 // Conditions of the client and nginx's answers to them, to files, to responses that are stored or were, to slices, to
 // texts of `return`, and to a server's response that is not stored, which a server answers itself.
 func TestConditions(t *testing.T) {
-	const modified = "Mon, 02 Jan 2023 00:00:00 GMT"
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("abc"), 0o600); err != nil {
 		t.Fatal(err)
@@ -83,42 +125,7 @@ func TestConditions(t *testing.T) {
 		location = /off/a { if_modified_since off; alias `+dir+`/a; } location = /tagless/a { etag off; alias `+dir+`/a; }
 		location = /return { return 200 abc; }
 		location = /page { error_page 412 /sorry; alias `+dir+`/a; } location = /sorry { return 200 sorry; } }`)
-	const tag = `"63b21e80-3"`
-	for _, c := range []struct {
-		path, header string
-		want         int
-	}{
-		{"/a", "If-None-Match: ", 200}, {"/a", "If-None-Match: *", 304}, {"/a", `If-None-Match: *,"x"`, 200},
-		{"/a", "If-None-Match: " + tag, 304}, {"/a", "If-None-Match: W/" + tag, 304}, {"/a", "If-None-Match: W/W/" + tag, 200},
-		{"/a", "If-None-Match: w/" + tag, 200}, {"/a", "If-None-Match: " + tag + "x", 200}, {"/a", "If-None-Match: x" + tag, 200},
-		{"/a", "If-None-Match: " + tag + ` ,"z"`, 304}, {"/a", `If-None-Match: "z",,, ` + tag, 304}, {"/a", `If-None-Match: ,` + tag, 304},
-		{"/a", `If-None-Match: "z" ` + tag, 200}, {"/a", "If-None-Match: " + tag + ";a=b", 200}, {"/a", `If-None-Match: "a,b",` + tag, 304},
-		{"/a", "If-None-Match: " + tag + "\t,", 304}, {"/a", `If-None-Match: "z",W/` + tag, 304}, {"/a", "If-None-Match: " + tag[:len(tag)-1], 200},
-		{"/a", "If-Match: ", 412}, {"/a", "If-Match: *", 200}, {"/a", "If-Match: " + tag, 200}, {"/a", "If-Match: W/" + tag, 412},
-		{"/a", `If-Match: "z", ` + tag, 200}, {"/a", `If-Match: "z"`, 412},
-		{"/tagless/a", "If-None-Match: *", 304}, {"/tagless/a", "If-None-Match: " + tag, 200}, {"/tagless/a", "If-Match: *", 200}, {"/tagless/a", "If-Match: " + tag, 412},
-		{"/a", "If-Modified-Since: " + modified, 304}, {"/a", "If-Modified-Since: Mon, 02 Jan 2023 00:00:01 GMT", 200},
-		{"/a", "If-Modified-Since: Mon, 02 Jan 2023 00:00:00", 304}, {"/a", "If-Modified-Since: " + modified + "; length=3", 304},
-		{"/a", "If-Modified-Since: Monday, 02-Jan-23 00:00:00 GMT", 304}, {"/a", "If-Modified-Since: Mon Jan  2 00:00:00 2023", 304},
-		{"/a", "If-Modified-Since: yesterday", 200}, {"/a", "If-Modified-Since: ", 200},
-		{"/before/a", "If-Modified-Since: Mon, 02 Jan 2023 00:00:01 GMT", 304}, {"/before/a", "If-Modified-Since: Sun, 01 Jan 2023 00:00:00 GMT", 200},
-		{"/before/a", "If-Modified-Since: yesterday", 200}, {"/off/a", "If-Modified-Since: " + modified, 200},
-		{"/a", "If-Modified-Since: " + modified + "\r\nIf-None-Match: " + tag, 304}, {"/a", "If-Modified-Since: " + modified + "\r\nIf-None-Match: \"z\"", 200},
-		{"/a", "If-Modified-Since: yesterday\r\nIf-None-Match: " + tag, 200},
-		{"/a", "If-Unmodified-Since: " + modified, 200}, {"/a", "If-Unmodified-Since: Sun, 01 Jan 2023 00:00:00 GMT", 412},
-		{"/a", "If-Unmodified-Since: yesterday", 412}, {"/a", "If-Unmodified-Since: ", 412}, {"/a", "If-Unmodified-Since: Mon, 2 Jan 2023 00:00:00 GMT", 412},
-		{"/a", "If-Unmodified-Since: Sun, 01 Jan 2023 00:00:00 GMT\r\nRange: bytes=0-0", 412}, {"/a", "If-None-Match: *\r\nRange: bytes=0-0", 304},
-		{"/page", `If-Match: "z"`, 412},
-		{"/return", "If-None-Match: *", 304}, {"/return", `If-None-Match: "z"`, 200}, {"/return", `If-Match: "z"`, 412}, {"/return", "If-Match: *", 200},
-		{"/return", "If-Unmodified-Since: " + modified, 412}, {"/return", "If-Modified-Since: " + modified, 200},
-		{"/both", `If-None-Match: "e"`, 304}, {"/both", `If-Match: "z"`, 412}, {"/both", "If-Modified-Since: " + modified, 304},
-		{"/both", "If-Unmodified-Since: yesterday", 412}, {"/both", "If-Modified-Since: " + modified + "; length=3", 304},
-		{"/weak", `If-None-Match: "e"`, 304}, {"/weak", `If-None-Match: W/"e"`, 304}, {"/weak", `If-Match: W/"e"`, 200}, {"/weak", `If-Match: "e"`, 412},
-		{"/weak", "If-Unmodified-Since: " + modified, 412}, {"/weak", "If-Modified-Since: " + modified, 200},
-		{"/odd", "If-None-Match: e", 304}, {"/odd", "If-Unmodified-Since: " + modified, 412}, {"/odd", "If-Modified-Since: " + modified, 200},
-		{"/none", "If-Unmodified-Since: " + modified, 412}, {"/none", "If-Modified-Since: " + modified, 200}, {"/none", "If-None-Match: *", 304}, {"/none", `If-Match: "e"`, 412},
-		{"/passed/both", `If-None-Match: "e"`, 200}, {"/passed/both", `If-Match: "z"`, 200}, {"/passed/none", "If-Unmodified-Since: " + modified, 200},
-	} {
+	for _, c := range conditionCases {
 		for range 2 { // a miss, and then what is stored
 			r := s.Client().Do("GET " + c.path + " HTTP/1.1\r\nHost: a\r\n" + c.header + "\r\n\r\n")
 			if r.StatusCode != c.want || c.want == 304 && r.Text != "" || c.want == 200 && r.Text != "abc" ||
@@ -132,7 +139,6 @@ func TestConditions(t *testing.T) {
 // What proxy_hide_header hides from clients is not compared with their conditions either; what add_header says instead
 // is not compared in any case.
 func TestConditionsOfHiddenHeaders(t *testing.T) {
-	const modified = "Mon, 02 Jan 2023 00:00:00 GMT"
 	o := newOrigin(t, originSays("abc", "Cache-Control", fresh, "ETag", `"e"`, "Last-Modified", modified))
 	for _, c := range []struct {
 		conf, header string

@@ -112,7 +112,6 @@ func TestTrailerIsPassed(t *testing.T) {
 
 // $upstream_cache_… of each way in which a request can be answered.
 func TestUpstreamCacheVariables(t *testing.T) {
-	const modified = "Mon, 02 Jan 2023 00:00:00 GMT"
 	asked := make(chan string, 10)
 	first := originSays("a", "Cache-Control", "max-age=50", "ETag", `"e"`, "Last-Modified", modified)
 	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {

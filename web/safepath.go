@@ -13,7 +13,8 @@ func SafePath(dst, escaped []byte) (path []byte, ok bool) {
 	for i := 0; i < len(escaped); i++ {
 		c := escaped[i]
 		if c == '%' {
-			// As in nginx, a % is dropped if no digit follows; with its digit and what follows that if there is only one.
+			// As in nginx, a % is dropped if no digit follows; with its digit and what follows that if there is only
+			// one.
 			high, one := hexDigit(escaped, i+1)
 			low, two := hexDigit(escaped, i+2)
 			switch {

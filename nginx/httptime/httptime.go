@@ -152,7 +152,8 @@ func days(year, month, day int64) int64 {
 	if month -= 2; month <= 0 {
 		month, year = month+12, year-1
 	}
-	return 365*year + floor(year, 4) - floor(year, 100) + floor(year, 400) + 367*month/12 - 30 + day - 1 - 719527 + 31 + 28
+	leaps := floor(year, 4) - floor(year, 100) + floor(year, 400)
+	return 365*year + leaps + 367*month/12 - 30 + day - 1 - 719527 + 31 + 28
 }
 
 // floor divides downwards: the year before 0 is -1.
