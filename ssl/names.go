@@ -68,7 +68,12 @@ func (f *Finder[C]) Find(serverName string, of C) ([]*tls.Certificate, error) {
 		if err != nil {
 			return nil, conf.At(p.certificate.node, "%s", err)
 		}
-		all = append(all, cert)
+		at := slices.IndexFunc(all, func(other *tls.Certificate) bool { return sameKind(other, cert) })
+		if at >= 0 {
+			all[at] = cert // as addCertificate
+		} else {
+			all = append(all, cert)
+		}
 	}
 	return all, nil
 }

@@ -169,15 +169,13 @@ func (c *Common) base(peerUse x509.ExtKeyUsage, read ReadFile) (*tls.Config, *ve
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	for _, f := range settings.Certificates {
-		cert, err := loadCertificate(f, passwords, read)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		config.Certificates = append(config.Certificates, cert)
-	}
+	files := settings.Certificates
 	if said.certificate.Certificate != "" {
-		if err := c.replaceCertificate(config, said.certificate, passwords, read); err != nil {
+		files = append(slices.Clone(files), said.certificate)
+	}
+	c.Certificates = nil
+	for _, f := range files {
+		if err := c.addCertificate(config, f, passwords, read); err != nil {
 			return nil, nil, nil, err
 		}
 	}
@@ -188,27 +186,23 @@ func (c *Common) base(peerUse x509.ExtKeyUsage, read ReadFile) (*tls.Config, *ve
 	return config, v, warnings, nil
 }
 
-// replaceCertificate replaces the certificate with the same kind of key, in which OpenSSL has one place each.
-func (c *Common) replaceCertificate(
-	config *tls.Config,
-	f CertificateFile,
-	passwords [][]byte,
-	read ReadFile,
-) error {
+// addCertificate adds a certificate, in place of one with the same kind of key: OpenSSL has one place for each.
+func (c *Common) addCertificate(config *tls.Config, f CertificateFile, passwords [][]byte, read ReadFile) error {
 	cert, err := loadCertificate(f, passwords, read)
 	if err != nil {
 		return err
 	}
-	kind := cert.Leaf.PublicKeyAlgorithm
-	sameKind := func(c tls.Certificate) bool { return c.Leaf.PublicKeyAlgorithm == kind }
-	at := slices.IndexFunc(config.Certificates, sameKind)
-	c.Certificates = slices.Clone(c.Certificates)
+	at := slices.IndexFunc(config.Certificates, func(other tls.Certificate) bool { return sameKind(&other, &cert) })
 	if at < 0 {
 		config.Certificates, c.Certificates = append(config.Certificates, cert), append(c.Certificates, f)
 		return nil
 	}
 	config.Certificates[at], c.Certificates[at] = cert, f
 	return nil
+}
+
+func sameKind(a, b *tls.Certificate) bool {
+	return a.Leaf.PublicKeyAlgorithm == b.Leaf.PublicKeyAlgorithm
 }
 
 // curvesOfGo are the names that OpenSSL accepts for the curves that Go has.

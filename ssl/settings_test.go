@@ -238,6 +238,24 @@ func TestCommandsReplaceDirectives(t *testing.T) {
 	}
 }
 
+// TestTheLastCertificateOfAKindCounts: OpenSSL has one place for each kind of key.
+func TestTheLastCertificateOfAKindCounts(t *testing.T) {
+	w := newWorld(t)
+	var list []CertificateFile
+	for _, c := range []struct{ name, kind string }{{"old", "rsa"}, {"ec", "ecdsa"}, {"new", "rsa"}} {
+		cert, key := w.root.leafOf(c.name+".example", c.kind, nil)
+		w.files[c.name+".crt"], w.files[c.name+".key"] = certPEM(cert), keyPEM(t, key)
+		list = append(list, CertificateFile{c.name + ".crt", c.name + ".key"})
+	}
+	var names []string
+	for _, u := range w.server(t, func(s *ServerSettings) { s.Certificates = list }).Used() {
+		names = append(names, u.Certificate.Subject.CommonName+" "+u.File)
+	}
+	if got := strings.Join(names, ", "); got != "new.example new.crt, ec.example ec.crt" {
+		t.Error(got)
+	}
+}
+
 func TestProtocolGapIsWarnedOf(t *testing.T) {
 	s := NewClientSettings()
 	s.Protocols = TLS11 | TLS13
