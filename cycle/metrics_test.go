@@ -32,7 +32,7 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 			access_log off;
 			limit_req_zone $uri zone=req:1m rate=1000r/s sync;
 			limit_req_zone $uri zone=firm:1m rate=1000r/s sync strict;
-			limit_conn_zone $uri zone=conn:1m;
+			limit_conn_zone $uri zone=conn:1m; limit_conn_zone $uri zone=firmconn:1m sync strict;
 			keyval_zone zone=pairs:1m sync; keyval $uri $value zone=pairs; MORE
 			proxy_cache_path pages keys_zone=pages:1m max_size=1g;
 			upstream servers { zone servers 64k; server BACKEND max_conns=100; queue 5; }
@@ -48,7 +48,7 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 			server { listen BACKEND; ssl_certificate CERTIFICATE; ssl_certificate_key KEY; return 204; }
 		}
 		stream {
-			limit_conn_zone $remote_addr zone=sconn:1m;
+			limit_conn_zone $remote_addr zone=sconn:1m; limit_conn_zone $remote_addr zone=firmsconn:1m sync strict;
 			resolver 127.0.0.1:1 status_zone=names;
 			upstream sservers { zone sservers 64k; server HTTP max_conns=100; }
 			upstream zchecked { zone zschecked 64k; server 127.99.99.99:1; }

@@ -139,7 +139,7 @@ func documentedNode(t *testing.T) *described {
 		http {
 			access_log off;
 			limit_req_zone $uri zone=req:1m rate=1000r/s; limit_req_zone $uri zone=firm:1m rate=1000r/s sync strict;
-			limit_conn_zone $uri zone=conn:1m;
+			limit_conn_zone $uri zone=conn:1m; limit_conn_zone $uri zone=firmconn:1m sync strict;
 			keyval_zone zone=pairs:1m timeout=1h sync; keyval $uri $value zone=pairs;
 			keyval_zone zone=lasting:1m; keyval $uri $lasting zone=lasting;
 			proxy_cache_path pages keys_zone=pages:1m;
@@ -157,7 +157,7 @@ func documentedNode(t *testing.T) *described {
 			server { listen BACKEND; ssl_certificate CERTIFICATE; ssl_certificate_key KEY; return 204; }
 		}
 		stream {
-			limit_conn_zone $remote_addr zone=sconn:1m;
+			limit_conn_zone $remote_addr zone=sconn:1m; limit_conn_zone $remote_addr zone=firmsconn:1m sync strict;
 			keyval_zone zone=spairs:1m timeout=1h sync; keyval $remote_addr $value zone=spairs;
 			resolver 127.0.0.1:1 status_zone=z;
 			upstream u { zone su 64k sync; server HTTP max_conns=100; server 127.0.0.9:1 backup; }

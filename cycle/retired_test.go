@@ -30,6 +30,7 @@ func TestAReloadReleasesThePreviousConfiguration(t *testing.T) {
 		{"shared zones", `keyval_zone zone=k:64k state=DIR/k sync; keyval $arg_k $v zone=k; limit_req_zone $arg_k zone=r:64k rate=1r/s sync;
 			limit_conn_zone $arg_k zone=c:64k sync; server { listen HTTP; limit_req zone=r; limit_conn c 1; return 200 $v; }`, sync},
 		{"strict limits", `limit_req_zone $arg_k zone=r:64k rate=1r/s sync strict; server { listen HTTP; limit_req zone=r; return 200; }`, sync},
+		{"strict connections", `limit_conn_zone $arg_k zone=c:64k sync strict; server { listen HTTP; limit_conn c 1; return 200; }`, sync},
 		{"sessions", `upstream u { zone u 64k; server 127.0.0.1:1; sticky learn create=$upstream_cookie_a lookup=$cookie_a zone=s:1m sync; }`, sync},
 		{"TLS", `server { listen HTTP ssl; ssl_certificate example.com.crt; ssl_certificate_key example.com.key; ssl_trusted_certificate ca.crt;
 			ssl_stapling on; ssl_stapling_responder http://127.0.0.1:1/; ssl_session_cache shared:s:1m; }`,
