@@ -1,6 +1,7 @@
 package modules_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"starling/lib/resolver/resolvertest"
 	"starling/lib/testkit"
+	"starling/upstream"
 	"starling/web/webtest"
 )
 
@@ -85,5 +87,50 @@ func TestAChangeThroughThePreviousConfiguration(t *testing.T) {
 				t.Fatalf("when all is reverted: %s, want %s", got, want)
 			}
 		}
+	}
+}
+
+// TestIDsOfAddedServersOutliveAReload: a client that has asked for them before it changes the server that it means. An id
+// of a server that was removed is not given to another one.
+func TestIDsOfAddedServersOutliveAReload(t *testing.T) {
+	first := startShared(t, sharedServers)
+	call := func(s *webtest.Server, want, text string) {
+		t.Helper()
+		if got := askAPI(s, text); !strings.HasPrefix(got, want) {
+			t.Fatalf("%s: %s, want %s", text, got, want)
+		}
+	}
+	ids := func(s *webtest.Server) string {
+		var list []upstream.Config
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(askAPI(s, "GET "+stateServers), "200 ")), &list); err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for _, c := range list {
+			lines = append(lines, fmt.Sprintf("%d=%s", c.ID, c.Server))
+		}
+		slices.Sort(lines)
+		return strings.Join(lines, " ")
+	}
+	for _, server := range []string{"127.0.0.3:1", "127.0.0.4:1", "127.0.0.5:1"} {
+		call(first, "201", fmt.Sprintf(`POST %s {"server":%q}`, stateServers, server))
+	}
+	call(first, "200", "PATCH "+stateServers+`/2 {"weight":2}`) // now it is the one that was changed last
+	call(first, "200", "DELETE "+stateServers+"/3")
+	const kept = "0=127.0.0.1:1 1=127.0.0.2:1 2=127.0.0.3:1 4=127.0.0.5:1"
+	if got := ids(first); got != kept {
+		t.Fatal(got)
+	}
+	s := startShared(t, "server 127.0.0.1:1; server 127.0.0.2:1; zone u 128k sync;", webtest.After(first))
+	if got := ids(s); got != kept {
+		t.Errorf("after a reload: %s, want %s", got, kept)
+	}
+	call(s, "201", "POST "+stateServers+` {"server":"127.0.0.4:1"}`)
+	if got, want := ids(s), kept+" 5=127.0.0.4:1"; got != want {
+		t.Errorf("after another addition: %s, want %s", got, want)
+	}
+	more := startShared(t, "zone u 64k sync; server 127.0.0.1:1; server 127.0.0.2:1; server 127.0.0.9:1;", webtest.After(s))
+	if got, want := ids(more), "0=127.0.0.1:1 1=127.0.0.2:1 2=127.0.0.9:1 4=127.0.0.5:1 5=127.0.0.4:1 6=127.0.0.3:1"; got != want {
+		t.Errorf("with another server in the configuration: %s, want %s", got, want)
 	}
 }

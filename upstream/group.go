@@ -57,6 +57,7 @@ type Group struct {
 	backup    Set
 	templates []*Server
 	nextID    int
+	keptIDs   map[string]int // by key; see KeepIDs
 	version   uint64
 	slots     []*Server // by Server.slot; nil is free
 	zombies   int       // removed servers with requests in flight
@@ -103,16 +104,15 @@ func (g *Group) add(settings Settings, now clock.Reading) (*Server, error) {
 	return g.join(settings, nil, now)
 }
 
-// newServer makes a server with the next id.
+// newServer makes a server with the next id, or the one that it had.
 func (g *Group) newServer(settings Settings, parent *Server) *Server {
-	s := &Server{ID: g.nextID, Name: settings.Name, Addr: settings.Addr, group: g, parent: parent, settings: settings}
+	s := &Server{ID: g.idFor(&settings, parent), Name: settings.Name, Addr: settings.Addr, group: g, parent: parent, settings: settings}
 	s.sessionID = sessionIDOf(settings.Route, settings.Addr.Text)
 	s.effectiveWeight = settings.Weight
 	s.idle.which, s.Stats.traffic = byServer, stripes.New[traffic]()
 	if g.Latency != nil {
 		s.Stats.latency = histogram.New(g.Latency)
 	}
-	g.nextID++
 	return s
 }
 

@@ -370,3 +370,35 @@ func (g *Group) Own() []Settings {
 // BriefLife is how long a Brief edit counts. Such an edit removes a server that is not in the configuration of the node
 // that removed it, or changes a server that DNS found, whose address another server gets some time.
 const BriefLife = 24 * time.Hour
+
+// KeepIDs gives the servers that will be added the ids that they have in the group of the previous configuration: a
+// client that has asked for them before a reload changes the server that it means. Others get ids that no server had.
+func (g *Group) KeepIDs(old *Group) {
+	ids := map[string]int{}
+	old.mu.Lock()
+	old.each(func(s *Server) {
+		if s.parent == nil {
+			ids[s.key()] = s.ID
+		}
+	})
+	next := old.nextID
+	old.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.each(func(s *Server) { delete(ids, s.key()) }) // it has one
+	g.keptIDs, g.nextID = ids, max(g.nextID, next)
+}
+
+// idFor is the id of a new server.
+func (g *Group) idFor(settings *Settings, parent *Server) int {
+	if parent == nil && g.keptIDs != nil {
+		key := settings.Key()
+		id, had := g.keptIDs[key]
+		delete(g.keptIDs, key) // it is never used again
+		if had && g.find(id) == nil {
+			return id
+		}
+	}
+	g.nextID++
+	return g.nextID - 1
+}

@@ -98,7 +98,9 @@ func (b *Block[C]) link(
 			return err
 		}
 	}
-	if shared != nil && old != nil { // now for the names that the API has added
+	if shared != nil && old != nil {
+		g.KeepIDs(old.Group)
+		// Now for the names that the API has added.
 		p.OnStart(func(context.Context) error { return g.Inherit(old.Group, p.Clock.Now()) })
 	}
 	if b.state != nil {
