@@ -106,7 +106,8 @@ func (g *Group) add(settings Settings, now clock.Reading) (*Server, error) {
 
 // newServer makes a server with the next id, or the one that it had.
 func (g *Group) newServer(settings Settings, parent *Server) *Server {
-	s := &Server{ID: g.idFor(&settings, parent), Name: settings.Name, Addr: settings.Addr, group: g, parent: parent, settings: settings}
+	id := g.idFor(&settings, parent)
+	s := &Server{ID: id, Name: settings.Name, Addr: settings.Addr, group: g, parent: parent, settings: settings}
 	s.sessionID = sessionIDOf(settings.Route, settings.Addr.Text)
 	s.effectiveWeight = settings.Weight
 	s.idle.which, s.Stats.traffic = byServer, stripes.New[traffic]()
