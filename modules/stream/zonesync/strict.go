@@ -16,6 +16,10 @@ import (
 // or the garbage collector costs a lease; a crash costs the limits a share for 5 s at most.
 var strictLease = conf.Between(conf.Time, 50*time.Millisecond, 5*time.Second)
 
+// shortestConnLease is the least zone_sync_timeout with strict zones of connections. It is their lease, and what is
+// open is ended with that: less would cut connections for a pause of the scheduler or a retransmission.
+const shortestConnLease = time.Second
+
 func strictDirectives() []conf.Directive {
 	return []conf.Directive{
 		{
@@ -72,6 +76,11 @@ func strictLimits(b *stream.Block, s *Settings) (*carrier.StrictConfig, error) {
 	}
 	if len(c.Gates) == 0 {
 		return nil, nil
+	}
+	if c.ConnLeaseUS > 0 && s.Timeout < shortestConnLease {
+		return nil, conf.At(s.node, "a node ends the connections that strict zones of \"limit_conn_zone\" count when "+
+			"it has no contact to the majority for \"zone_sync_timeout\": %v is too short, set it to %v or more on "+
+			"all nodes", s.Timeout, shortestConnLease)
 	}
 	if s.StrictState == "" {
 		return nil, conf.At(s.node, "the strict zone \"%s\" requires \"zone_sync_strict_state\"", c.Gates[0].Name)
