@@ -72,5 +72,8 @@ func withoutMajority(gate *strict.Gate) string {
 	if gate.Shares() {
 		return "admits this node's share of the limit only"
 	}
+	if gate.Conns() {
+		return "rejects new connections"
+	}
 	return "rejects requests"
 }

@@ -8,14 +8,15 @@ import (
 )
 
 // StrictUnsettled says why a strict zone does not decide yet, "" if all do. It is a reason to let clients wait a
-// little: a node that has just started refuses their requests.
+// little: a node that has just started refuses their requests. It does so for longer than clients should wait in zones
+// of connections, which do not count here.
 func (c *Carrier) StrictUnsettled() string {
 	config := c.config.Load().Strict
 	if config == nil {
 		return ""
 	}
 	for _, gate := range config.Gates {
-		if gate.Additive() {
+		if gate.Additive() || gate.Conns() {
 			continue
 		}
 		switch status := gate.Status(clock.SteadyUS()); {

@@ -13,11 +13,12 @@ import (
 
 // strictRequests is heldRequests of three nodes with a limit of four that is never exceeded.
 var strictRequests = strings.NewReplacer(
-	"sync;\n", "sync strict;\n", "zone_sync_timeout 1s;", "zone_sync_timeout 2s; zone_sync_strict_state strict.state;",
+	"sync;\n", "sync strict;\n", "zone_sync_timeout 1s;", "zone_sync_timeout 6s; zone_sync_strict_state strict.state;",
 ).Replace(heldRequests)
 
 // TestStrictConnectionsOverAnUpgrade: what the old process has goes on for as long as its lease, then it is ended, and
-// only then the new process is a member. There are never more than four.
+// only then the new process is a member. There are never more than four. The lease is longer than an upgrade takes on a
+// busy machine.
 func TestStrictConnectionsOverAnUpgrade(t *testing.T) {
 	c := harness.NewCluster(t, 3)
 	c.Start(strictRequests)
