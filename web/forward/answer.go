@@ -79,7 +79,10 @@ func (x *Exchange) fillHead() {
 	if x.fromCache || x.conditional {
 		out.Conditions = web.ConditionsApplied
 	}
-	if len(h.ContentType) > 0 { // otherwise that of a server before remains, with X-Accel-Redirect
+	switch {
+	case x.l.hidden.known.Has(h1.HeaderContentType):
+		out.ContentType = nil
+	case len(h.ContentType) > 0: // otherwise that of a server before remains, with X-Accel-Redirect
 		out.ContentType = h.ContentType
 	}
 	out.LastModified, out.Location = nil, nil

@@ -117,6 +117,7 @@ func TestResponses(t *testing.T) {
 		{"hidden", ``, "HTTP/1.1 200 OK|X-Pad: a|X-Accel-Expires: 1|X-Accel-Buffering: no|Server: b|Date: now|Content-Length: 0||", "HTTP/1.1 200 OK|Content-Length: 0|Connection: close||"},
 		{"passed", `proxy_pass_header Server; proxy_pass_header X-Pad;`, "HTTP/1.1 200 OK|X-Pad: a|Server: b|Content-Length: 0||", "HTTP/1.1 200 OK|Content-Length: 0|Connection: close|X-Pad: a|Server: b||"},
 		{"hidden by name", `proxy_hide_header x-secret; proxy_hide_header ETag;`, "HTTP/1.1 200 OK|X-Secret: a|ETag: b|Content-Length: 0||", "HTTP/1.1 200 OK|Content-Length: 0|Connection: close||"},
+		{"a hidden type", `proxy_hide_header Content-Type; default_type x/y;`, "HTTP/1.1 200 OK|Content-Type: text/x|Content-Length: 2||hi", "HTTP/1.1 200 OK|Content-Length: 2|Connection: close||hi"},
 		{"trailers", `proxy_pass_trailers on;`, "HTTP/1.1 200 OK|Transfer-Encoding: chunked||2|hi|0|X-Sum: 1||",
 			"HTTP/1.1 200 OK|Transfer-Encoding: chunked|Connection: close||2|hi|0|X-Sum: 1||"},
 		{"trailers that nobody asked for", ``, "HTTP/1.1 200 OK|Transfer-Encoding: chunked||2|hi|0|X-Sum: 1||",
