@@ -84,6 +84,62 @@ func TestFilesChangedWhileOpen(t *testing.T) {
 	}
 }
 
+// A file that another program changes while it is written, in its length or by another in its place, is not served.
+func TestFilesChangedWhileWritten(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(t *testing.T, path, other string)
+		stored bool
+		want   string // of the log
+	}{
+		{"cut", func(t *testing.T, path, _ string) { truncate(t, path, 70_000) }, false, "another program changed cache file"},
+		{"emptied", func(t *testing.T, path, _ string) { truncate(t, path, 0) }, false, "another program changed cache file"},
+		{"longer", func(t *testing.T, path, _ string) { truncate(t, path, 200_000) }, false, "another program changed cache file"},
+		{"deleted", func(t *testing.T, path, _ string) { remove(t, path) }, false, "rename()"},
+		{"the file of another key, copied", func(t *testing.T, path, other string) {
+			whole := read(t, other)
+			remove(t, path)
+			if err := os.WriteFile(path, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, true, "has the response of another"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			body := strings.Repeat("0123456789", 30_000)
+			s := start(t, settings(filepath.Join(t.TempDir(), "c")))
+			s.wants("other", body, "MISS", body)
+			other := s.files()[0]
+			var ticket cache.Ticket
+			defer ticket.End()
+			ticket.Key = append(ticket.Key, 'k')
+			ticket.Begin(s.Cache, 1, s.clock.Now())
+			ticket.Open(nil, s.clock.Now())
+			f := ticket.Fill(cache.Meta{
+				Freshness: cache.Freshness{Valid: s.clock.Now().WallMS/1000 + 3600}, Status: 200, ContentLength: int64(len(body)), LastModified: -1,
+			}, nil)
+			f.Write([]byte(body[:100_000]))
+			test.change(t, s.fileBeside(other), other)
+			f.Write([]byte(body[100_000:]))
+			if got := f.Commit(s.clock.Now()); got != test.stored {
+				t.Errorf("%s: stored %v", test.name, got)
+			}
+			ticket.End()
+			s.wants("k", "new", "MISS", "new")
+			if got := s.log.take(); !strings.Contains(got, test.want) || strings.Contains(got, "\n") {
+				t.Errorf("%s: %q", test.name, got)
+			}
+			s.wants("k", "newer", "HIT", "new")
+		})
+	}
+}
+
+func truncate(t *testing.T, path string, n int64) {
+	t.Helper()
+	if err := os.Truncate(path, n); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A body too large to be checked is not used after another program has changed it, but it is after a restart, after the
 // freshness was rewritten, and when only its time of access or its mode changes.
 func TestLargeFilesChangedWhileOpen(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"starling/lib/clock"
 	"starling/logs"
 	"starling/nginx/errno"
@@ -123,6 +125,8 @@ func (f *Fill) spill(p []byte, at int64) error {
 				return errno.Call("pwrite", f.temp, err)
 			}
 		}
+	} else if _, err := f.written(int64(len(f.head)) + at); err != nil {
+		return err // a write behind the end of a file that was cut would leave a hole
 	}
 	if _, err := f.file.WriteAt(p, int64(len(f.head))+at); err != nil {
 		return errno.Call("pwrite", f.temp, err)
@@ -189,6 +193,11 @@ func (f *Fill) Commit(now clock.Reading) bool {
 		f.failed(err)
 		return false
 	}
+	whole, err := f.written(int64(f.headBytes) + f.bytes)
+	if err != nil {
+		f.failed(err)
+		return false
+	}
 	if err := f.close(); err != nil {
 		f.failed(errno.Call("close", f.temp, err))
 		return false
@@ -200,7 +209,7 @@ func (f *Fill) Commit(now clock.Reading) bool {
 	}
 	f.temp = ""
 	raise(&t.c.purges.newest, f.CreatedMS)
-	f.settle(blocks(int64(f.headBytes)+f.bytes), stampAt(path), now)
+	f.settle(blocks(int64(f.headBytes)+f.bytes), whole, now)
 	f.Abort() // which frees the memory
 	return true
 }
@@ -237,6 +246,20 @@ func (f *Fill) write() error {
 		return errno.Call("write", f.temp, err)
 	}
 	return nil
+}
+
+// written is the stamp of the file that is written, whatever has its name by now. It is an error if the file does not
+// have as many bytes as were written to it.
+func (f *Fill) written(bytes int64) (stamp, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(f.file.Fd()), &stat); err != nil {
+		return 0, errno.Call("fstat", f.temp, err)
+	}
+	if stat.Size != bytes {
+		return 0, fmt.Errorf("another program changed cache file \"%s\" while it was written: it has %d bytes of %d",
+			f.temp, stat.Size, bytes)
+	}
+	return stampOf(&stat), nil
 }
 
 func (f *Fill) close() error {
