@@ -1,6 +1,7 @@
 package modules_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -191,6 +192,37 @@ func TestCacheLarge(t *testing.T) {
 	cacheStep(t, socket, "GET /?rate=100m HTTP/1.1", "HIT", "200", body)
 	cacheStep(t, socket, "GET /sub HTTP/1.1", "MISS", "200", "x"+body[3:])
 	cacheStep(t, socket, "GET /sub HTTP/1.1", "HIT", "200", "x"+body[3:])
+}
+
+// A response whose head allows to store it was asked for as a whole. Its ranges and conditions are answered here, also
+// if it is not kept, because nothing says for how long, as in nginx.
+func TestCacheOfWhatIsNotKept(t *testing.T) {
+	for _, c := range []struct {
+		name, control, status, request, want string
+	}{
+		{"no freshness", "", "200", "Range: bytes=2-3", "206 bytes 2-3/10 - gzip 23"},
+		{"several ranges of a body that passes once", "", "200", "Range: bytes=2-3,5-6", "200  bytes gzip 0123456789"},
+		{"not to be stored", "no-store", "200", "Range: bytes=2-3", "200  bytes gzip 0123456789"},
+		{"an error", "", "500", "Range: bytes=2-3", "500  - gzip 0123456789"},
+		{"a condition", "", "200", `If-None-Match: "e"`, "304  - - "},
+		{"a condition of what is not to be stored", "no-store", "200", `If-None-Match: "e"`, "200  bytes gzip 0123456789"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			headers := []string{"Status", c.status, "ETag", `"e"`, "Accept-Ranges", "bytes", "Content-Encoding", "gzip"}
+			if c.control != "" {
+				headers = append(headers, "Cache-Control", c.control)
+			}
+			s := newOrigin(t, originSays("0123456789", headers...)).cached(t, "")
+			for range 2 {
+				r := s.LoopbackClient().Do("GET / HTTP/1.1\r\nHost: a\r\n" + c.request + "\r\n\r\n")
+				got := fmt.Sprintf("%s %s %s %s %s", r.Status[:3], r.Header.Get("Content-Range"),
+					cmp.Or(r.Header.Get("Accept-Ranges"), "-"), cmp.Or(r.Header.Get("Content-Encoding"), "-"), r.Text)
+				if got != c.want {
+					t.Errorf("%s, want %s", got, c.want)
+				}
+			}
+		})
+	}
 }
 
 // A stale response is used as the configuration and the server allow.

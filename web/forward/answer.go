@@ -103,11 +103,11 @@ func (x *Exchange) fillHead() {
 			header.ID == h1.HeaderAcceptRanges && x.l.ranges {
 			continue
 		}
-		if header.ID == h1.HeaderAcceptRanges && (x.fromCache || x.storable) {
-			out.Ranges = x.rangesOfStored() // this side has the whole body, so it answers them itself
+		if header.ID == h1.HeaderAcceptRanges && (x.fromCache || x.conditional) {
+			out.Ranges = x.rangesOfStored() // this side asked for the whole body, so it answers them itself
 			continue
 		}
-		if h.Status == 304 && header.ID == h1.HeaderContentEncoding && (x.fromCache || x.storable) {
+		if h.Status == 304 && header.ID == h1.HeaderContentEncoding && (x.fromCache || x.conditional) {
 			continue // there is no content
 		}
 		if x.l.passer != nil && x.l.passer.PassHeader(x, header) {
