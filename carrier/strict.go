@@ -92,6 +92,7 @@ type strictRunner struct {
 	others   [strict.MembersMost]differing
 	metUS    [strict.MembersMost]int64 // since when a member is connected, while there is no group; 0: it is not
 	silent   map[*strict.Gate]*missing
+	limits   map[*strict.Gate]*otherLimits
 	fallen   map[*strict.Gate]*fallen
 }
 
@@ -106,9 +107,9 @@ type strictItem struct {
 
 func newStrictRunner(c *Carrier) *strictRunner {
 	return &strictRunner{
-		carrier: c, wake: make(chan struct{}, 1), fenceWake: make(chan struct{}, 1),
-		told: map[string]bool{}, old: map[string]bool{},
-		open: map[*strict.Gate]uint64{}, fallen: map[*strict.Gate]*fallen{}, silent: map[*strict.Gate]*missing{},
+		carrier: c, wake: make(chan struct{}, 1), fenceWake: make(chan struct{}, 1), told: map[string]bool{},
+		old: map[string]bool{}, open: map[*strict.Gate]uint64{}, fallen: map[*strict.Gate]*fallen{},
+		silent: map[*strict.Gate]*missing{}, limits: map[*strict.Gate]*otherLimits{},
 	}
 }
 
@@ -232,6 +233,7 @@ func (r *strictRunner) receive(item *strictItem, nowUS int64) {
 			if silent := r.silent[gate]; silent != nil {
 				silent[item.m.From] = nowUS
 			}
+			r.noteLimit(gate, &item.m, nowUS)
 			gate.Receive(item.m, nowUS)
 			return
 		}

@@ -54,7 +54,7 @@ func (d *differing) lasts(nowUS int64) bool {
 	return d.lastUS != 0 && nowUS < d.lastUS+agreesUS && d.lastUS >= d.sinceUS+differsUS
 }
 
-// tellDiffering names the members with other settings.
+// tellDiffering names the members with other settings, or another limit.
 func (r *strictRunner) tellDiffering(nowUS int64) {
 	for seat, member := range r.seats.members {
 		if r.others[seat].lasts(nowUS) {
@@ -63,6 +63,7 @@ func (r *strictRunner) tellDiffering(nowUS int64) {
 				"zone_sync_timeout) must be the same on all nodes", member)
 		}
 	}
+	r.tellLimits(nowUS)
 }
 
 // missing has, by seat, the time since which a member has been connected and has sent no message about one zone of

@@ -80,6 +80,43 @@ func TestMembersWithOtherSettingsAreNamed(t *testing.T) {
 	}
 }
 
+// A member with another limit of connections is named when that lasts, once, and not when it has the same again.
+func TestMembersWithAnotherLimitAreNamed(t *testing.T) {
+	log := &journalLog{t: t}
+	c := &Carrier{}
+	c.config.Store(&Config{Log: log})
+	r := newStrictRunner(c)
+	r.seats = &seating{members: []string{"a", "b", "c"}, self: 0}
+	gate := strict.NewConnGate("conns", 10, 100, 7)
+	r.open[gate] = gate.Tag
+	for nowUS := int64(1_000_000); nowUS < 60_000_000; nowUS += 100_000 {
+		limits := []int64{1: 5, 2: 12}
+		if nowUS%20_000_000 > 8_000_000 { // b is reloaded again and again
+			limits[1] = 10
+		}
+		if nowUS < 30_000_000 {
+			limits[2] = 10
+		}
+		for seat := strict.Seat(1); seat <= 2; seat++ {
+			kind := []strict.Kind{strict.AskSlots, strict.ReturnSlots}[nowUS/100_000%2]
+			m := strict.Message{Kind: kind, From: seat, Key: "k", Slots: 1, Limit: limits[seat]}
+			r.receive(&strictItem{via: seat, zone: gate.Tag, m: m}, nowUS)
+		}
+		r.tellLimits(nowUS)
+		want := 0
+		if nowUS >= 30_000_000+differsUS {
+			want = 1
+		}
+		if got := log.count("has limit_conn with"); got != want {
+			t.Fatalf("at %d us: %d lines, want %d", nowUS, got, want)
+		}
+	}
+	want := `zone "conns": member c has limit_conn with 12, this node with 10: up to 12 connections are admitted until`
+	if line := log.find("has limit_conn with"); !strings.Contains(line, want) {
+		t.Errorf("%s\nwant %s", line, want)
+	}
+}
+
 // A member that has a strict zone without strict is named by the others, and only that one.
 func TestMembersWithoutAStrictZoneAreNamed(t *testing.T) {
 	nodes, _ := strictMesh(t, 3, nil)
