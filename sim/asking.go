@@ -36,7 +36,9 @@ const (
 	unknownMS    = 1000
 	unknownSlots = 4096
 	firstPauseMS = 100
-	maxPause     = 10 * time.Second
+	// forgivenAfter is how many timely answers in a row let earlier questions in vain be forgotten.
+	forgivenAfter = 32
+	maxPause      = 10 * time.Second
 )
 
 // place is where a host remembers that an id is unknown: another id that has the same place displaces it.
@@ -237,7 +239,10 @@ func (a *asking) follow(f *find) (over bool) {
 		return true
 	}
 	for _, l := range f.prompt { // all have answered
-		if f.sinceMS >= l.excusedMS {
+		if f.sinceMS < l.excusedMS {
+			continue
+		}
+		if l.timely++; l.timely >= forgivenAfter {
 			l.vainAsks = 0
 		}
 	}
@@ -286,7 +291,7 @@ func (a *asking) blame(f *find) {
 			l.vainAskMS = w.nowMS
 		}
 		pause := min(firstPauseMS*time.Millisecond<<min(l.vainAsks, 16), maxPause)
-		l.vainAsks++
+		l.vainAsks, l.timely = l.vainAsks+1, 0
 		l.blamedMS, l.excusedMS = w.nowMS, w.nowMS+pause.Milliseconds()
 	}
 }

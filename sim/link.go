@@ -17,10 +17,10 @@ type link struct {
 	// vainMS is when an answer to a client waited in vain for the acceptor, 0 if that has done something since.
 	vainMS int64
 	// spokeMS is when the dialer could last answer a question, vainAskMS when one to it was in vain and nothing was on
-	// its way. blamedMS is when one may have been in vain, vainAsks how many in a row, and excusedMS until when it need
-	// not be asked.
+	// its way. blamedMS is when one may have been in vain, vainAsks how many since it was last timely for long, timely
+	// how many answers in a row came in time since then, and excusedMS until when it need not be asked.
 	spokeMS, vainAskMS, blamedMS, excusedMS int64
-	vainAsks                                int
+	vainAsks, timely                        int
 	answered                                uint64 // the last question, by a liar
 }
 
