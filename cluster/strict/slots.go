@@ -157,7 +157,7 @@ func (n *Node) SetLimit(limit, nowUS int64) {
 	for at := s.held.oldest(); at != nil; at = s.held.newer(at) {
 		h := at.value
 		if h.slots > 0 {
-			n.giveSlotsBack(h, h.free(), nowUS)
+			n.returnSlots(h, h.free(), nowUS)
 		}
 		h.untilUS, h.made = never, h.slots
 	}
@@ -258,21 +258,11 @@ func (n *Node) onRecallSlots(m Message, nowUS int64) {
 	if n.cfg.Broken == UsedReturned {
 		back = h.slots
 	}
-	h.slots -= back
-	h.least = 0
-	n.stats.Returns++
-	n.toOwner(m.From, Message{Kind: ReturnSlots, Key: m.Key, Slots: back, Limit: n.slots.limit}, nowUS)
+	n.returnSlots(h, back, nowUS)
 }
 
-// returnSlots gives free slots back to the owner.
+// returnSlots gives free slots back to the owner, and tells it the limit of this node.
 func (n *Node) returnSlots(h *heldSlots, back, nowUS int64) {
-	if back > 0 {
-		n.giveSlotsBack(h, back, nowUS)
-	}
-}
-
-// giveSlotsBack also tells the owner the limit of this node.
-func (n *Node) giveSlotsBack(h *heldSlots, back, nowUS int64) {
 	owner, ok := n.view.owner(h.key, n.cfg.IDs)
 	if !ok || !n.member() {
 		return
@@ -320,7 +310,9 @@ func (n *Node) returnUnused(nowUS int64) {
 			n.due(h.lookUS)
 			return
 		}
-		n.returnSlots(h, h.least, nowUS)
+		if h.least > 0 {
+			n.returnSlots(h, h.least, nowUS)
+		}
 		h.least, h.lookUS = h.free(), nowUS+slotsKeepUS
 		if h.slots == 0 && h.open == 0 && h.ask.id == 0 && len(h.parked) == 0 {
 			s.held.remove(h.key)
