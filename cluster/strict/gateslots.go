@@ -269,47 +269,73 @@ type ShownConns struct {
 	Holders     map[Seat]int64
 }
 
-// ShownConns returns the keys with the most connections of this node, and those that it only owns after them.
+// before orders keys from the most connections of this node on, then from the most slots.
+func (k ShownConns) before(other ShownConns) int {
+	return cmp.Or(
+		cmp.Compare(other.Open, k.Open), cmp.Compare(other.Granted, k.Granted), cmp.Compare(k.Key, other.Key),
+	)
+}
+
+// ShownConns returns the keys with the most connections of this node, and those that it only owns after them, at most
+// so many. It looks at every key while connections wait for the lock, so it describes only those that it returns.
 func (g *Gate) ShownConns(most int) (keys []ShownConns) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	index := map[string]int{}
-	at := func(key string) *ShownConns {
-		i, known := index[key]
-		if !known {
-			i = len(keys)
-			index[key] = i
-			keys = append(keys, ShownConns{Key: key, Owner: -1})
+	n := g.node
+	consider := func(key string, open, granted int64) {
+		k := ShownConns{Key: key, Open: open, Owner: -1, Granted: granted}
+		i, _ := slices.BinarySearchFunc(keys, k, ShownConns.before)
+		if i == most || slices.ContainsFunc(keys, func(other ShownConns) bool { return other.Key == key }) {
+			return
 		}
-		return &keys[i]
+		keys = slices.Insert(keys[:min(len(keys), most-1)], i, k)
 	}
 	for key, k := range g.slots.conns {
-		at(key).Open = k.all()
+		consider(key, k.all(), n.granted(key))
 	}
-	if n := g.node; n != nil {
+	if n == nil {
+		return keys
+	}
+	if len(keys) < most { // the others have no connection here
 		for h := n.slots.held.newest(); h != nil; h = n.slots.held.older(h) {
-			at(h.key).Slots = h.value.slots
+			consider(h.key, 0, n.granted(h.key))
 		}
 		for key, p := range n.slots.pools {
-			shown := at(key)
-			shown.Owned, shown.Granted, shown.Holders = true, p.sum, map[Seat]int64{}
-			for seat, has := range p.book {
-				if has > 0 {
-					shown.Holders[Seat(seat)] = has
-				}
-			}
+			consider(key, 0, p.sum)
 		}
 	}
-	slices.SortFunc(keys, func(a, b ShownConns) int {
-		return cmp.Or(cmp.Compare(b.Open, a.Open), cmp.Compare(b.Granted, a.Granted), cmp.Compare(a.Key, b.Key))
-	})
-	keys = keys[:min(len(keys), most)]
 	for i := range keys {
-		if n := g.node; n != nil {
-			if owner, ok := n.view.owner(keys[i].Key, n.cfg.IDs); ok {
-				keys[i].Owner = owner
-			}
-		}
+		n.describe(&keys[i])
 	}
 	return keys
+}
+
+// granted are the slots of a key that this node has granted, if it owns that.
+func (n *Node) granted(key string) int64 {
+	if n != nil {
+		if p := n.slots.pools[key]; p != nil {
+			return p.sum
+		}
+	}
+	return 0
+}
+
+// describe adds who has how many slots of a key.
+func (n *Node) describe(k *ShownConns) {
+	if h, ok := n.slots.held.find(k.Key); ok {
+		k.Slots = h.slots
+	}
+	if owner, ok := n.view.owner(k.Key, n.cfg.IDs); ok {
+		k.Owner = owner
+	}
+	p := n.slots.pools[k.Key]
+	if p == nil {
+		return
+	}
+	k.Owned, k.Holders = true, map[Seat]int64{}
+	for seat, has := range p.book {
+		if has > 0 {
+			k.Holders[Seat(seat)] = has
+		}
+	}
 }

@@ -2,6 +2,7 @@ package strict
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -280,6 +281,32 @@ func TestConnectionsOfAnAdditiveTime(t *testing.T) {
 	}
 	if keys := g.ShownConns(10); len(keys) != 1 || keys[0].Open != 3 || keys[0].Granted != 3 || keys[0].Owner != 0 {
 		t.Errorf("shown: %+v", keys)
+	}
+}
+
+// The keys with the most connections are shown, and after them those of which the node has slots, each once.
+func TestShownKeysOfConnections(t *testing.T) {
+	g := connGate(5)
+	enter := func(key string, count int) (c *Conn) {
+		for range count {
+			_, c, _ = g.Enter(key, nil, 10)
+		}
+		return c
+	}
+	enter("one", 1)
+	enter("three", 3)
+	enter("two", 2)
+	g.Leave(enter("none", 1), 20)
+	for most, want := range []string{"", "three 3", "three 3, two 2", "three 3, two 2, one 1", 8: "three 3, two 2, one 1, none 0"} {
+		var got []string
+		for _, k := range g.ShownConns(most) {
+			if got = append(got, fmt.Sprint(k.Key, " ", k.Open)); k.Slots < max(k.Open, 1) || !k.Owned || k.Holders[0] != k.Slots {
+				t.Errorf("shown: %+v", k)
+			}
+		}
+		if got := strings.Join(got, ", "); got != want && (want != "" || most == 0) {
+			t.Errorf("%d keys: %s, want %s", most, got, want)
+		}
 	}
 }
 
