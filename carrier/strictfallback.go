@@ -61,10 +61,18 @@ func (r *strictRunner) tellFallen(nowUS int64) {
 		case s.State != "waiting" && f != nil:
 			if delete(r.fallen, gate); f.told && s.State == "member" {
 				r.carrier.logf(logs.Notice, "strict limits: %v decides with the other members again; alone, this node "+
-					"admitted %s", gate, plural.Of(s.Fallback.Admitted-f.admitted, "request", "requests"))
+					"admitted %s", gate, admittedAlone(gate, s.Fallback.Admitted-f.admitted))
 			}
 		}
 	}
+}
+
+// admittedAlone is a number of what a zone counts.
+func admittedAlone(gate *strict.Gate, count uint64) string {
+	if gate.Conns() {
+		return plural.Of(count, "connection", "connections")
+	}
+	return plural.Of(count, "request", "requests")
 }
 
 // withoutMajority says what a zone does with requests while this node cannot decide with the others.

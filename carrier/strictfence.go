@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/plural"
 	"starling/logs"
 )
 
@@ -28,13 +29,17 @@ func (r *strictRunner) fence() {
 	}
 }
 
-// endConns ends what must be ended, or all, and returns when to look again.
+// endConns ends what must be ended, or all because this node is shutting down, and returns when to look again.
 func (r *strictRunner) endConns(all bool) (dueUS int64) {
 	nowUS := clock.SteadyUS()
 	dueUS = nowUS + fenceIdleUS
 	config := r.carrier.config.Load().Strict
 	if config == nil {
 		return dueUS
+	}
+	why := "this node has not reached the majority of the members in time"
+	if all {
+		why = "this node is shutting down"
 	}
 	for _, gate := range config.Gates {
 		if !gate.Conns() {
@@ -52,8 +57,8 @@ func (r *strictRunner) endConns(all bool) (dueUS int64) {
 			end()
 		}
 		if len(ends) > 0 {
-			r.carrier.logf(logs.Warn, "strict limits: %v: this node has not reached the majority of the members in "+
-				"time: ended %d connections, which the others count as gone from now on", gate, len(ends))
+			r.carrier.logf(logs.Warn, "strict limits: %v: %s: ended %s, whose places are left to the others", gate, why,
+				plural.Of(len(ends), "connection", "connections"))
 		}
 	}
 	return dueUS

@@ -91,6 +91,7 @@ func TestAFence(t *testing.T) {
 	if ended := nodes[2].ended.Load(); ended != 3 {
 		t.Errorf("%d connections of a node that stopped were ended, want 3", ended)
 	}
+	nodes[2].log.told("this node is shutting down: ended 3 connections", 1)
 	nodes[1].stop()
 	eventually(t, func() error {
 		if ended := nodes[0].ended.Load(); ended != 6 {
