@@ -3,6 +3,8 @@
 // the seconds, such as the time zone, or "; length=3" of old clients.
 package httptime
 
+import "time"
+
 // parser reads a time from its start; a step that fails makes it fail.
 type parser struct {
 	rest   []byte
@@ -22,7 +24,7 @@ func Parse(text []byte) (seconds int64, ok bool) {
 		return 0, false
 	}
 	p := parser{rest: text[i:]}
-	var year, month, day int64
+	var year, month, day int
 	if asctime {
 		month = p.month()
 		p.is(' ')
@@ -58,7 +60,7 @@ func Parse(text []byte) (seconds int64, ok bool) {
 	if p.failed || hour > 23 || minute > 59 || second > 59 || day > daysOf(month, year) {
 		return 0, false
 	}
-	return days(year, month, day)*86400 + hour*3600 + minute*60 + second, true
+	return time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC).Unix(), true
 }
 
 // next is the next byte, 0 at the end.
@@ -79,20 +81,20 @@ func (p *parser) is(c byte) {
 }
 
 // digits takes a number of n digits.
-func (p *parser) digits(n int) (number int64) {
+func (p *parser) digits(n int) (number int) {
 	for range n {
 		c := p.next()
 		if c < '0' || c > '9' {
 			p.failed, p.rest = true, nil
 			return 0
 		}
-		number, p.rest = number*10+int64(c-'0'), p.rest[1:]
+		number, p.rest = number*10+int(c-'0'), p.rest[1:]
 	}
 	return number
 }
 
 // month takes three letters, of which as many are compared as tell the months apart.
-func (p *parser) month() int64 {
+func (p *parser) month() int {
 	if len(p.rest) < 3 {
 		p.failed = true
 		return 0
@@ -134,32 +136,6 @@ func (p *parser) month() int64 {
 }
 
 // daysOf is the number of days of a month.
-func daysOf(month, year int64) int64 {
-	switch month {
-	case 2:
-		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-			return 29
-		}
-		return 28
-	case 4, 6, 9, 11:
-		return 30
-	}
-	return 31
-}
-
-// days counts the days since 1970, by Gauss' formula: the year begins in March, so that a leap day is its last.
-func days(year, month, day int64) int64 {
-	if month -= 2; month <= 0 {
-		month, year = month+12, year-1
-	}
-	leaps := floor(year, 4) - floor(year, 100) + floor(year, 400)
-	return 365*year + leaps + 367*month/12 - 30 + day - 1 - 719527 + 31 + 28
-}
-
-// floor divides downwards: the year before 0 is -1.
-func floor(a, b int64) int64 {
-	if a < 0 {
-		return -((-a + b - 1) / b)
-	}
-	return a / b
+func daysOf(month, year int) int {
+	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
