@@ -13,7 +13,7 @@ function errorsView() {
   const draw = () => {
     const words = filter.value.toLowerCase();
     table.update(last.lines.filter((e) => !words || (e.level + " " + e.message).toLowerCase().includes(words)).map((e) => Object.assign({key: e.number}, e)));
-    setText(note, last.total > last.lines.length ? `${plural(last.total, "line", "lines")} since the node started, kept are the last ${count(last.lines.length)}. The error log has all.` : "");
+    setText(note, last.total > last.lines.length ? `${plural(last.total, "line", "lines")} since the node started. The node keeps the last ${count(last.lines.length)}, the error log has all.` : "");
   };
   return {
     id: "errors", element, search: filter, needs: ["starling/errors"],

@@ -33,7 +33,6 @@ function drawHolders(cell, r) {
   setText(list, texts.join(", "));
 }
 
-// strictTables are the parts of the view of limits for strict zones.
 // slotsAsPieces shows the slots of zones of connections as pieces of buckets, in 1/1000.
 function slotsAsPieces(zones) {
   const times = (n) => (n || 0) * 1000;
@@ -46,6 +45,7 @@ function slotsAsPieces(zones) {
   }]));
 }
 
+// strictTables are the parts of the view of limits for strict zones.
 function strictTables() {
   const zones = new Table([
     {title: "Zone", sort: (r) => r.name, draw: (cell, r) => {
