@@ -147,7 +147,7 @@ func (w *World) waitedInVain(l *login) {
 		return // nobody is to blame
 	}
 	var lacking []*link
-	isNew := w.hasNewLinks(l)
+	isNew, left := w.hasNewLinks(l), l.host.leftOut()
 	for _, to := range slices.Concat(l.links, l.out) {
 		other := w.Hosts[to.to]
 		lacks := !other.has(l.key)
@@ -161,6 +161,8 @@ func (w *World) waitedInVain(l *login) {
 			isNew = isNew || to.vainMS == 0 || to.vainMS > l.sinceMS
 		case w.asking.isLiar(other) || !slices.Contains(l.prompt, to):
 			isNew = true // its acknowledgement may be on its way
+		case left[other.id().String()] && slices.Contains(l.links, to):
+			isNew = true // it lost frames, and has the session by repair, which it does not acknowledge
 		}
 	}
 	if len(lacking) > 0 && !isNew {
