@@ -44,21 +44,10 @@ func (c *Carrier) showStrict(status *Status) {
 		}
 		s := gate.Status(clock.SteadyUS())
 		shown := &cluster.StrictZone{
-			State: s.State, Reason: s.Closed, View: s.View.Number, Members: []string{}, Configured: configured,
+			State: s.State, Reason: s.Closed, View: s.View.Number, Members: s.Deciding(), Configured: configured,
 			KeysHeld: s.Keys, KeysOwned: s.Owned,
 		}
-		for _, m := range s.View.Members {
-			if m.Seat >= 0 && int(m.Seat) < len(s.Members) {
-				shown.Members = append(shown.Members, s.Members[m.Seat])
-			}
-		}
-		switch {
-		case s.Closed != "" && gate.Additive():
-			shown.State = "additive" // its agreement is that of the counts
-		case s.Closed != "":
-			shown.State = "closed"
-		}
-		if z.Strict = shown; shown.State != "additive" {
+		if z.Strict = shown; shown.State != "additive" { // that agrees as its counts do
 			z.Agreement = "unknown"
 			if shown.State == "member" && len(shown.Members) == configured {
 				z.Agreement = "agree"

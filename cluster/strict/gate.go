@@ -229,7 +229,7 @@ func (g *Gate) after() {
 
 // GateStatus is a gate for the API.
 type GateStatus struct {
-	// State is "member" or "waiting" (for a view or a lease); Closed is why there is no node.
+	// State is "member" or "waiting" (for a view or a lease), without a node "additive" or "closed"; Closed is why.
 	State, Closed string
 	View          View
 	Members       []string // by seat
@@ -245,7 +245,11 @@ func (g *Gate) Status(nowUS int64) GateStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.node == nil {
-		return GateStatus{Closed: g.Closed(), Fallback: g.fallbackStatus(nowUS), Ended: g.ended()}
+		s := GateStatus{State: "closed", Closed: g.Closed(), Fallback: g.fallbackStatus(nowUS), Ended: g.ended()}
+		if g.Additive() {
+			s.State = "additive"
+		}
+		return s
 	}
 	s := GateStatus{
 		State: "waiting", Members: g.members, View: g.node.View(), Stats: g.node.Stats(), Keys: g.node.holdings.size(),
@@ -258,6 +262,23 @@ func (g *Gate) Status(nowUS int64) GateStatus {
 		s.Keys, s.Owned = g.node.slots.held.size(), len(g.node.slots.pools)
 	}
 	return s
+}
+
+// Name is that of a member, "" of a seat that has none.
+func (s *GateStatus) Name(seat Seat) string {
+	if seat >= 0 && int(seat) < len(s.Members) {
+		return s.Members[seat]
+	}
+	return ""
+}
+
+// Deciding are the names of the view's members, never nil.
+func (s *GateStatus) Deciding() []string {
+	names := make([]string, 0, len(s.View.Members))
+	for _, m := range s.View.Members {
+		names = append(names, s.Name(m.Seat))
+	}
+	return names
 }
 
 // ended is how many connections were ended for want of a lease. Called with mu held.

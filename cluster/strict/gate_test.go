@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 )
@@ -41,7 +42,7 @@ func TestAGateDecidesOnEachRequest(t *testing.T) {
 	if admitted != 10 {
 		t.Errorf("%d requests are admitted, want 10", admitted)
 	}
-	if s := g.Status(10); s.State != "member" || s.Keys != 1 || s.Owned != 1 {
+	if s := g.Status(10); s.State != "member" || s.Keys != 1 || s.Owned != 1 || fmt.Sprint(s.Deciding()) != "[a]" {
 		t.Errorf("status %+v", s)
 	}
 }
@@ -51,6 +52,9 @@ func TestAGateThatCloses(t *testing.T) {
 	g := NewGate("zone", Limit{Rate: Request, Burst: 9}, 10, 1)
 	if v, _ := g.Decide("key", 1); v != NoLease || g.Closed() == "" {
 		t.Errorf("a new gate: %v, %q", v, g.Closed())
+	}
+	if s := g.Status(1); s.State != "closed" || s.Closed != g.Closed() || s.Deciding() == nil || s.Name(-1)+s.Name(0) != "" {
+		t.Errorf("status of a new gate: %+v", s)
 	}
 	n, key, _ := holder(t, 100)
 	woken := 0
@@ -65,6 +69,9 @@ func TestAGateThatCloses(t *testing.T) {
 		t.Fatalf("nothing waits: woken %d times", woken)
 	}
 	g.CloseTo("an older member", true, 0)
+	if s := g.Status(10); s.State != "additive" || s.Closed != "an older member" {
+		t.Errorf("status %+v", s)
+	}
 	if <-waiting.Decided || !g.Additive() || g.Closed() != "an older member" {
 		t.Errorf("additive %v, closed %q", g.Additive(), g.Closed())
 	}

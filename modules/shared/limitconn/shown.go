@@ -2,7 +2,6 @@ package limitconn
 
 import (
 	"starling/admin"
-	"starling/cluster/strict"
 	"starling/lib/clock"
 )
 
@@ -54,39 +53,24 @@ func (c *Counter) showStrict() *strictZone {
 	s := c.gate.Status(clock.SteadyUS())
 	limit, _ := c.gate.ConnLimit()
 	shown := &strictZone{
-		State: s.State, View: s.View.Number, Members: []string{}, Limit: limit, Admitted: s.Admitted,
-		Rejected: s.Rejected, Waited: s.Waited, NoLease: c.noLease.Load(), Ended: s.Ended, Asks: s.Asks,
-		Grants: s.Grants, Recalls: s.Recalls, Returns: s.Returns, KeysHeld: s.Keys, KeysOwned: s.Owned,
+		State: s.State, Reason: s.Closed, View: s.View.Number, Members: s.Deciding(), Limit: limit,
+		Admitted: s.Admitted, Rejected: s.Rejected, Waited: s.Waited, NoLease: c.noLease.Load(), Ended: s.Ended,
+		Asks: s.Asks, Grants: s.Grants, Recalls: s.Recalls, Returns: s.Returns, KeysHeld: s.Keys, KeysOwned: s.Owned,
 		Keys: []strictKey{}, Fallback: "refuse", InFallback: s.Fallback.Active,
 		FallbackAdmitted: s.Fallback.Admitted, FallbackRejected: s.Fallback.Rejected,
 	}
 	if s.Fallback.Shares {
 		shown.Fallback = "share"
 	}
-	if s.Closed != "" {
-		shown.State, shown.Reason = "closed", s.Closed
-		if c.gate.Additive() {
-			shown.State = "additive"
-		}
-	}
-	name := func(seat strict.Seat) string {
-		if seat >= 0 && int(seat) < len(s.Members) {
-			return s.Members[seat]
-		}
-		return ""
-	}
-	for _, m := range s.View.Members {
-		shown.Members = append(shown.Members, name(m.Seat))
-	}
 	for _, k := range c.gate.ShownConns(shownKeys) {
 		key := strictKey{
-			Key: admin.KeyText([]byte(k.Key)), Connections: k.Open, Slots: k.Slots, Owner: name(k.Owner),
+			Key: admin.KeyText([]byte(k.Key)), Connections: k.Open, Slots: k.Slots, Owner: s.Name(k.Owner),
 		}
 		if k.Owned {
 			free := max(limit-k.Granted, 0)
 			key.Free, key.Holders = &free, map[string]int64{}
 			for seat, slots := range k.Holders {
-				key.Holders[name(seat)] = slots
+				key.Holders[s.Name(seat)] = slots
 			}
 		}
 		shown.Keys = append(shown.Keys, key)

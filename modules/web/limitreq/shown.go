@@ -55,38 +55,25 @@ func (z *Zone) showStrict() *strictZone {
 	nowUS := clock.SteadyUS()
 	s := z.gate.Status(nowUS)
 	shown := &strictZone{
-		State: s.State, View: s.View.Number, Members: []string{}, Admitted: s.Admitted, Rejected: s.Rejected,
-		Waited: s.Waited, NoLease: z.counts.noLease.Load(), Asks: s.Asks, Grants: s.Grants, Recalls: s.Recalls,
-		Returns: s.Returns, KeysHeld: s.Keys, KeysOwned: s.Owned, Keys: []strictKey{}, Fallback: "refuse",
-		InFallback: s.Fallback.Active, FallbackAdmitted: s.Fallback.Admitted, FallbackRejected: s.Fallback.Rejected,
+		State: s.State, Reason: s.Closed, View: s.View.Number, Members: s.Deciding(), Admitted: s.Admitted,
+		Rejected: s.Rejected, Waited: s.Waited, NoLease: z.counts.noLease.Load(), Asks: s.Asks, Grants: s.Grants,
+		Recalls: s.Recalls, Returns: s.Returns, KeysHeld: s.Keys, KeysOwned: s.Owned, Keys: []strictKey{},
+		Fallback: "refuse", InFallback: s.Fallback.Active, FallbackAdmitted: s.Fallback.Admitted,
+		FallbackRejected: s.Fallback.Rejected,
 	}
 	if s.Fallback.Shares {
 		shown.Fallback = "share"
 	}
-	if s.Closed != "" {
-		shown.State, shown.Reason = "closed", s.Closed
-		if z.gate.Additive() {
-			shown.State = "additive"
-		}
-	}
-	name := func(seat strict.Seat) string {
-		if seat >= 0 && int(seat) < len(s.Members) {
-			return s.Members[seat]
-		}
-		return ""
-	}
-	for _, m := range s.View.Members {
-		shown.Members = append(shown.Members, name(m.Seat))
-	}
 	for _, k := range z.gate.Shown(shownKeys, nowUS) {
 		key := strictKey{
 			Key: admin.KeyText([]byte(k.Key)), Capacity: k.Held.Capacity / strictMilli,
-			Level: k.Held.Level / strictMilli, Owner: name(k.Owner), Mode: k.Mode, Pool: k.Pool.Capacity / strictMilli,
+			Level: k.Held.Level / strictMilli, Owner: s.Name(k.Owner), Mode: k.Mode,
+			Pool: k.Pool.Capacity / strictMilli,
 		}
 		if k.Mode != "" {
 			key.Holders = map[string]int64{}
 			for seat, capacity := range k.Holders {
-				key.Holders[name(seat)] = capacity / strictMilli
+				key.Holders[s.Name(seat)] = capacity / strictMilli
 			}
 		}
 		shown.Keys = append(shown.Keys, key)
