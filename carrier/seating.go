@@ -128,8 +128,8 @@ func (r *strictRunner) unfounded(nowUS int64) string {
 		}
 	}
 	add(other, "connected with another list of zone_sync_server: %s (make the lists the same and reload)")
-	add(mute, "connected without a strict zone: %s (add \"strict\" to limit_req_zone and zone_sync_strict_state there "+
-		"and reload; if it has both, its log says what is wrong)")
+	add(mute, "connected without a strict zone: %s (add the \"strict\" zones of this node and zone_sync_strict_state "+
+		"there and reload; if it has them, its log says what is wrong)")
 	add(absent, "missing: %s")
 	if len(whys) == 0 {
 		return "the members are about to agree on their list"

@@ -244,7 +244,7 @@ func TestAMemberThatKeepsAListFromBeginningIsNamed(t *testing.T) {
 		lacks bool
 		want  string
 	}{
-		"without strict": {true, `connected without a strict zone: %s (add "strict" to limit_req_zone`},
+		"without strict": {true, `connected without a strict zone: %s (add the "strict" zones of this node`},
 		"another list":   {false, `connected with another list of zone_sync_server: %s (make the lists the same`},
 	} {
 		t.Run(name, func(t *testing.T) {
