@@ -240,8 +240,12 @@ func (n *Node) Receive(m Message, nowUS int64) {
 	n.settle(nowUS)
 }
 
-// settle handles the messages of this node to itself, and notes what became of its lease.
+// settle claims what is not claimed yet, handles the messages of this node to itself, and notes what became of its
+// lease.
 func (n *Node) settle(nowUS int64) {
+	if n.slots != nil {
+		n.claimCarried(nowUS)
+	}
 	for len(n.local) > 0 {
 		m := n.local[0]
 		n.local = n.local[1:]

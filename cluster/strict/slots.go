@@ -33,13 +33,15 @@ const (
 
 // slots is what a Node has of a limit of connections.
 type slots struct {
-	limit   int64
-	held    recency[*heldSlots] // the one to look at next is the oldest
-	asking  []*heldSlots
-	pools   map[string]*slotPool
-	rounds  []*slotPool // with asks that wait
-	covered bool        // the connections have a lease
-	fence   bool        // … or had one, and must be ended
+	limit  int64
+	held   recency[*heldSlots] // the one to look at next is the oldest
+	asking []*heldSlots
+	pools  map[string]*slotPool
+	rounds []*slotPool // with asks that wait
+	// unclaimed are owners of keys with carried connections of which these do not know.
+	unclaimed Seats
+	covered   bool // the connections have a lease
+	fence     bool // … or had one, and must be ended
 }
 
 // heldSlots is what this node has of a key.
@@ -130,17 +132,25 @@ func (n *Node) Carry(key string, count, nowUS int64) bool {
 	}
 	h.open += count
 	h.least = min(h.least, h.free())
-	if h.open > h.slots {
-		n.claimAnew(key, nowUS)
+	if owner, owned := n.view.owner(key, n.cfg.IDs); owned && n.member() && h.open > h.slots {
+		n.slots.unclaimed.add(owner)
 		n.settle(nowUS)
 	}
 	return true
 }
 
-// claimAnew tells the owner of a key, which may know of fewer connections, what there is.
-func (n *Node) claimAnew(key string, nowUS int64) {
-	if owner, ok := n.view.owner(key, n.cfg.IDs); ok && n.member() {
-		n.reopen(owner, nowUS)
+// claimCarried tells owners what there is. A claim has all keys of an owner, so without a lease, when each connection
+// that is admitted alone is carried, it waits: once the lease is back, one claim tells of them all.
+func (n *Node) claimCarried(nowUS int64) {
+	owners := n.slots.unclaimed
+	if owners == 0 || !n.HasLease(nowUS) {
+		return
+	}
+	n.slots.unclaimed = 0
+	for _, m := range n.view.Members {
+		if owners.has(m.Seat) {
+			n.reopen(m.Seat, nowUS)
+		}
 	}
 }
 
@@ -330,6 +340,7 @@ func (n *Node) loseSlots() {
 		at.value.slots, at.value.made, at.value.least, at.value.ask.id = 0, 0, 0, 0
 		n.refuseParked(at.value)
 	}
+	s.unclaimed = 0
 	s.endLease()
 }
 
@@ -390,7 +401,7 @@ func (n *Node) claimSlots(owner Seat) (list []Holding) {
 // handSlotsOver sends each owner its claim after a change of the view, and asks again. The owners know nothing yet.
 func (n *Node) handSlotsOver(nowUS int64) {
 	s := n.slots
-	s.pools, s.rounds = map[string]*slotPool{}, nil
+	s.pools, s.rounds, s.unclaimed = map[string]*slotPool{}, nil, 0
 	for _, m := range n.view.Members {
 		n.claim(m.Seat, nil, nowUS)
 	}

@@ -125,6 +125,53 @@ func TestAConnectionDoesNotWaitForever(t *testing.T) {
 	}
 }
 
+// Connections that a node admitted alone are told to their owners when its lease is back, all at once: a claim for each of
+// them would have all keys each time. With a lease, they are told at once.
+func TestCarriedConnectionsAreClaimedTogether(t *testing.T) {
+	n, _, _ := connHolder(t, 10)
+	claimed := func() (claims int, held map[string]int64) {
+		held = map[string]int64{}
+		for _, m := range n.sent(Claim) {
+			claims++
+			for _, h := range m.Holdings {
+				held[h.Key] += h.Piece.Capacity
+			}
+		}
+		return claims, held
+	}
+	nowUS := int64(2 * leaseUS)
+	for i := range 60 {
+		n.Carry(fmt.Sprint("key", i%20), 1, nowUS)
+	}
+	if claims, _ := claimed(); claims != 0 {
+		t.Errorf("%d claims without a lease", claims)
+	}
+	n.Receive(Message{Kind: Pong, From: 1, Incarnation: 1, SentUS: nowUS, View: 1}, nowUS+10)
+	claims, held := claimed()
+	others := 0
+	for i := range 20 {
+		key := fmt.Sprint("key", i)
+		if owner, _ := n.view.owner(key, n.cfg.IDs); owner == n.cfg.Self {
+			continue
+		}
+		if others++; held[key] != 3 {
+			t.Errorf("%d connections of %s are claimed", held[key], key)
+		}
+	}
+	if claims != 2 || others == 0 || len(held) != others {
+		t.Errorf("%d claims of %d keys; %d are of others", claims, len(held), others)
+	}
+	n.Receive(Message{Kind: Pong, From: 2, Incarnation: 1, SentUS: nowUS, View: 1}, nowUS+20)
+	if claims, _ := claimed(); claims != 0 {
+		t.Errorf("%d claims of what is known", claims)
+	}
+	_, key, _ := connHolder(t, 10)
+	n.Carry(key, 1, nowUS+30)
+	if claims, held := claimed(); claims != 1 || held[key] != 4 {
+		t.Errorf("with a lease: %d claims, %d connections", claims, held[key])
+	}
+}
+
 // connGate is a gate of connections whose node is the only member.
 func connGate(limit int64) *Gate {
 	g := NewConnGate("zone", limit, 10, 1)
