@@ -46,106 +46,6 @@ func backends(cl *harness.Cluster) (addresses []string) {
 	return addresses
 }
 
-// server is the part of a server in the API that tests read.
-type server struct {
-	ID      int        `json:"id"`
-	Server  string     `json:"server"`
-	Weight  int        `json:"weight"`
-	Down    bool       `json:"down"`
-	Drain   bool       `json:"drain"`
-	Changed *changedBy `json:"changed"` // by the API, of a shared upstream
-}
-
-type changedBy struct {
-	At   string `json:"at"`
-	Node string `json:"node"`
-}
-
-// servers is what a node's API shows of an upstream: "http/backend".
-func servers(n *harness.Node, path string) (list []server, err error) {
-	side, name, _ := strings.Cut(path, "/")
-	r, err := n.Do("GET", "/api/9/"+side+"/upstreams/"+name+"/servers", "")
-	if err == nil && r.Status != 200 {
-		err = fmt.Errorf("%s: %d %s", n.Name, r.Status, r.Body)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return list, json.Unmarshal([]byte(r.Body), &list)
-}
-
-// summary is what counts of servers on all nodes: not their IDs, nor their order.
-func summary(list []server) string {
-	var lines []string
-	for _, s := range list {
-		host, _, _ := strings.Cut(s.Server, ":")
-		text := host[strings.LastIndexByte(host, '.')+1:]
-		if s.Weight != 1 {
-			text += fmt.Sprintf(" weight=%d", s.Weight)
-		}
-		if s.Down {
-			text += " down"
-		}
-		if s.Drain {
-			text += " drain"
-		}
-		lines = append(lines, text)
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, ", ")
-}
-
-// allShow waits until the running nodes show the servers, and agree on who changed them when.
-func allShow(t *testing.T, nodes []*harness.Node, path, want string) {
-	t.Helper()
-	testkit.Eventually(t, harness.Patience, func() error {
-		changed := map[string]changedBy{}
-		for _, n := range nodes {
-			if !n.Running() {
-				continue
-			}
-			list, err := servers(n, path)
-			if err != nil {
-				return err
-			}
-			if got := summary(list); got != want {
-				return fmt.Errorf("%s shows the servers %q of %s, want %q", n.Name, got, path, want)
-			}
-			for _, s := range list {
-				if s.Changed == nil {
-					continue
-				}
-				before, known := changed[s.Server]
-				if known && (before.At != s.Changed.At || before.Node != s.Changed.Node) || s.Changed.Node == "" {
-					return fmt.Errorf("%s: server %s was changed by %+v, others say %+v", n.Name, s.Server, s.Changed, before)
-				}
-				changed[s.Server] = *s.Changed
-			}
-		}
-		return nil
-	})
-}
-
-// edit changes a server by its address: `PATCH 101 {"down":true}`, `DELETE 101`, `POST 103`.
-func edit(n *harness.Node, path, method, host, body string) {
-	n.T.Helper()
-	side, name, _ := strings.Cut(path, "/")
-	to, address := "/api/9/"+side+"/upstreams/"+name+"/servers", n.Net()+"."+host+":9100"
-	if method == "POST" {
-		body = `{"server":"` + address + `"` + body + `}`
-	} else {
-		list, err := servers(n, path)
-		i := slices.IndexFunc(list, func(s server) bool { return s.Server == address })
-		if err != nil || i < 0 {
-			n.T.Fatalf("%s has no server %s: %+v %v", n.Name, address, list, err)
-		}
-		to += fmt.Sprint("/", list[i].ID)
-	}
-	if r := n.Must(method, to, body); r.Status/100 != 2 {
-		n.T.Fatalf("%s: %s %s %s: %d %s", n.Name, method, to, body, r.Status, r.Body)
-	}
-}
-
 // TestServersChangeOnAllNodes: what the API of any node adds, drains, sets down, weighs or removes holds on all, in http
 // and stream, and clients are served so.
 func TestServersChangeOnAllNodes(t *testing.T) {
@@ -153,7 +53,7 @@ func TestServersChangeOnAllNodes(t *testing.T) {
 	backends(cl)
 	cl.Start(withServers)
 	for _, path := range []string{"http/backend", "stream/tcp"} {
-		allShow(t, cl.Nodes, path, "101, 102")
+		harness.ShowServers(t, cl.Nodes, path, "101, 102")
 		for i, step := range []struct{ method, host, body, want string }{
 			{"POST", "103", `,"weight":2`, "101, 102, 103 weight=2"},
 			{"PATCH", "101", `{"down":true}`, "101 down, 102, 103 weight=2"},
@@ -163,12 +63,12 @@ func TestServersChangeOnAllNodes(t *testing.T) {
 			{"DELETE", "103", "", "101"},
 			{"POST", "102", "", "101, 102"},
 		} {
-			edit(cl.Nodes[i%3], path, step.method, step.host, step.body)
-			allShow(t, cl.Nodes, path, step.want)
+			cl.Nodes[i%3].EditServer(path, step.method, step.host, step.body)
+			harness.ShowServers(t, cl.Nodes, path, step.want)
 		}
 	}
-	edit(cl.Nodes[1], "http/backend", "PATCH", "101", `{"drain":true}`)
-	allShow(t, cl.Nodes, "http/backend", "101 drain, 102")
+	cl.Nodes[1].EditServer("http/backend", "PATCH", "101", `{"drain":true}`)
+	harness.ShowServers(t, cl.Nodes, "http/backend", "101 drain, 102")
 	for _, n := range cl.Nodes {
 		for range 4 {
 			n.Wants(200, "backend1", "GET", "/", "")
@@ -185,30 +85,18 @@ func TestWhoChangedAServer(t *testing.T) {
 	cl.Start(withServers)
 	cl.Joined(2)
 	a, b := cl.Nodes[0], cl.Nodes[1]
-	const path = "/api/9/http/upstreams/backend/servers"
-	added := cl.Net + ".109:9100"
-	do := func(n *harness.Node, method, body string) {
+	do := func(n *harness.Node, method, host, body, want string) {
 		t.Helper()
-		allShow(t, cl.Nodes, "stream/tcp", "101, 102")
-		list, err := servers(n, "http/backend")
-		i := slices.IndexFunc(list, func(s server) bool { return s.Server == added })
-		if err != nil || i < 0 {
-			t.Fatalf("%s shows %+v, %v", n.Name, list, err)
-		}
-		n.Wants(200, "*", method, fmt.Sprint(path, "/", list[i].ID), body)
+		n.EditServer("http/backend", method, host, body)
+		harness.ShowServers(t, cl.Nodes, "http/backend", want)
 	}
-	a.Wants(201, "*", "POST", path, `{"server":"`+added+`"}`)
-	allShow(t, cl.Nodes, "http/backend", "101, 102, 109")
-	do(b, "PATCH", `{"drain":true}`)
-	allShow(t, cl.Nodes, "http/backend", "101, 102, 109 drain")
-	do(a, "PATCH", `{"weight":5}`)
-	allShow(t, cl.Nodes, "http/backend", "101, 102, 109 weight=5 drain")
-	do(b, "DELETE", "")
-	allShow(t, cl.Nodes, "http/backend", "101, 102")
-	a.Wants(201, "*", "POST", path, `{"server":"`+added+`","weight":9}`)
-	allShow(t, cl.Nodes, "http/backend", "101, 102, 109 weight=9")
-	do(b, "PATCH", `{"down":true}`)
-	allShow(t, cl.Nodes, "http/backend", "101, 102, 109 weight=9 down")
+	harness.ShowServers(t, cl.Nodes, "http/backend", "101, 102")
+	do(a, "POST", "109", "", "101, 102, 109")
+	do(b, "PATCH", "109", `{"drain":true}`, "101, 102, 109 drain")
+	do(a, "PATCH", "109", `{"weight":5}`, "101, 102, 109 weight=5 drain")
+	do(b, "DELETE", "109", "", "101, 102")
+	do(a, "POST", "109", `,"weight":9`, "101, 102, 109 weight=9")
+	do(b, "PATCH", "109", `{"down":true}`, "101, 102, 109 weight=9 down")
 
 	var first []madeBy
 	for _, n := range cl.Nodes {
@@ -261,24 +149,24 @@ func TestServersWhileANodeWasAway(t *testing.T) {
 	backends(cl)
 	cl.Start(withServers)
 	first, third := cl.Nodes[0], cl.Nodes[2]
-	edit(third, "http/backend", "POST", "103", "")
-	allShow(t, cl.Nodes, "http/backend", "101, 102, 103")
+	third.EditServer("http/backend", "POST", "103", "")
+	harness.ShowServers(t, cl.Nodes, "http/backend", "101, 102, 103")
 	third.Kill()
-	edit(first, "http/backend", "DELETE", "103", "")
-	edit(first, "http/backend", "DELETE", "102", "")
-	edit(first, "http/backend", "PATCH", "101", `{"weight":3}`)
+	first.EditServer("http/backend", "DELETE", "103", "")
+	first.EditServer("http/backend", "DELETE", "102", "")
+	first.EditServer("http/backend", "PATCH", "101", `{"weight":3}`)
 	third.Start()
 	for range 3 {
 		third.Wants(200, "backend0", "GET", "/", "")
 	}
 	cl.Joined(3)
-	allShow(t, cl.Nodes, "http/backend", "101 weight=3")
+	harness.ShowServers(t, cl.Nodes, "http/backend", "101 weight=3")
 	for _, n := range cl.Nodes {
 		reload(n, strings.Replace(withServers, "FIRST", "SECOND", 1), "SECOND")
-		allShow(t, cl.Nodes, "http/backend", "101 weight=3")
+		harness.ShowServers(t, cl.Nodes, "http/backend", "101 weight=3")
 	}
-	edit(third, "http/backend", "POST", "102", "")
-	allShow(t, cl.Nodes, "http/backend", "101 weight=3, 102")
+	third.EditServer("http/backend", "POST", "102", "")
+	harness.ShowServers(t, cl.Nodes, "http/backend", "101 weight=3, 102")
 }
 
 // TestServersFromStateFiles: all nodes are killed at once, and each has the servers again; one that was away longer
@@ -289,25 +177,25 @@ func TestServersFromStateFiles(t *testing.T) {
 	first, second := cl.Nodes[0], cl.Nodes[1]
 	first.Write("servers.conf", "server "+cl.Net+".101:9100;\n") // of a time before sync
 	cl.Start(withState)
-	allShow(t, cl.Nodes[:1], "http/backend", "101")
-	edit(second, "http/backend", "POST", "102", `,"weight":4`)
-	edit(second, "http/backend", "POST", "103", "")
-	allShow(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4, 103")
-	allShow(t, cl.Nodes[1:], "http/backend", "102 weight=4, 103") // the servers of a configuration stay its own
+	harness.ShowServers(t, cl.Nodes[:1], "http/backend", "101")
+	second.EditServer("http/backend", "POST", "102", `,"weight":4`)
+	second.EditServer("http/backend", "POST", "103", "")
+	harness.ShowServers(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4, 103")
+	harness.ShowServers(t, cl.Nodes[1:], "http/backend", "102 weight=4, 103") // the servers of a configuration stay its own
 	second.Kill()
-	edit(first, "http/backend", "DELETE", "103", "")
-	edit(first, "http/backend", "PATCH", "102", `{"drain":true}`)
+	first.EditServer("http/backend", "DELETE", "103", "")
+	first.EditServer("http/backend", "PATCH", "102", `{"drain":true}`)
 	first.Kill()
 	first.Start()
-	allShow(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4 drain")
+	harness.ShowServers(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4 drain")
 	second.Start()
 	cl.Joined(2)
-	allShow(t, cl.Nodes[1:], "http/backend", "102 weight=4 drain")
-	allShow(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4 drain")
+	harness.ShowServers(t, cl.Nodes[1:], "http/backend", "102 weight=4 drain")
+	harness.ShowServers(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4 drain")
 	// Without sync, a node goes on with the servers as they are.
 	second.Kill()
 	reload(first, strings.NewReplacer("FIRST", "SECOND", "256k sync; state", "256k; state").Replace(withState), "SECOND")
-	allShow(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4 drain")
+	harness.ShowServers(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4 drain")
 }
 
 // TestConcurrentChangesOfServers: nodes that change the same servers at once come to show the same.
@@ -328,14 +216,14 @@ func TestConcurrentChangesOfServers(t *testing.T) {
 	}
 	all.Wait()
 	testkit.Eventually(t, harness.Patience, func() error {
-		first, err := servers(cl.Nodes[0], "http/backend")
+		first, err := cl.Nodes[0].Servers("http/backend")
 		if err != nil {
 			return err
 		}
 		for _, n := range cl.Nodes[1:] {
-			other, err := servers(n, "http/backend")
-			if err != nil || summary(other) != summary(first) {
-				return fmt.Errorf("%s shows %s, the first one %s: %v", n.Name, summary(other), summary(first), err)
+			other, err := n.Servers("http/backend")
+			if err != nil || harness.ServersText(other) != harness.ServersText(first) {
+				return fmt.Errorf("%s shows %s, the first one %s: %v", n.Name, harness.ServersText(other), harness.ServersText(first), err)
 			}
 		}
 		return nil
@@ -347,10 +235,10 @@ func TestRevertedChangesOfServers(t *testing.T) {
 	cl := harness.NewCluster(t, 2)
 	backends(cl)
 	cl.Start(withServers)
-	edit(cl.Nodes[0], "http/backend", "DELETE", "101", "")
-	edit(cl.Nodes[1], "http/backend", "POST", "103", "")
-	edit(cl.Nodes[1], "http/backend", "PATCH", "102", `{"weight":7}`)
-	allShow(t, cl.Nodes, "http/backend", "102 weight=7, 103")
+	cl.Nodes[0].EditServer("http/backend", "DELETE", "101", "")
+	cl.Nodes[1].EditServer("http/backend", "POST", "103", "")
+	cl.Nodes[1].EditServer("http/backend", "PATCH", "102", `{"weight":7}`)
+	harness.ShowServers(t, cl.Nodes, "http/backend", "102 weight=7, 103")
 	const changes = "/api/9/http/upstreams/backend/changes"
 	var made []struct{ Server, Did, Node, At string }
 	if err := json.Unmarshal([]byte(cl.Nodes[0].Must("GET", changes, "").Body), &made); err != nil || len(made) != 3 {
@@ -363,7 +251,7 @@ func TestRevertedChangesOfServers(t *testing.T) {
 	}
 	cl.Nodes[0].Wants(204, "", "DELETE", changes, "")
 	cl.Nodes[1].Sees(changes, "[]")
-	allShow(t, cl.Nodes, "http/backend", "101, 102")
+	harness.ShowServers(t, cl.Nodes, "http/backend", "101, 102")
 }
 
 // TestANodeThatDoesNotShareServers: one without sync, as of a release that does not know it, works alone; the others
@@ -378,9 +266,9 @@ func TestANodeThatDoesNotShareServers(t *testing.T) {
 		n.Start()
 	}
 	cl.Joined(3)
-	edit(cl.Nodes[0], "http/backend", "PATCH", "101", `{"down":true}`)
-	edit(cl.Nodes[2], "http/backend", "PATCH", "102", `{"down":true}`)
-	allShow(t, cl.Nodes[:2], "http/backend", "101 down, 102")
-	allShow(t, cl.Nodes[2:], "http/backend", "101, 102 down")
+	cl.Nodes[0].EditServer("http/backend", "PATCH", "101", `{"down":true}`)
+	cl.Nodes[2].EditServer("http/backend", "PATCH", "102", `{"down":true}`)
+	harness.ShowServers(t, cl.Nodes[:2], "http/backend", "101 down, 102")
+	harness.ShowServers(t, cl.Nodes[2:], "http/backend", "101, 102 down")
 	cl.Nodes[0].NamesUnshared("backend")
 }
