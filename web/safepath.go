@@ -2,6 +2,8 @@ package web
 
 import (
 	"bytes"
+
+	"starling/nginx/escape"
 )
 
 // SafePath decodes a path of a response (X-Accel-Redirect, an SSI page) into dst. It is not safe if it contains "..": a
@@ -15,19 +17,19 @@ func SafePath(dst, escaped []byte) (path []byte, ok bool) {
 		if c == '%' {
 			// As in nginx, a % is dropped if no digit follows; with its digit and what follows that if there is only
 			// one.
-			high, one := hexDigit(escaped, i+1)
-			low, two := hexDigit(escaped, i+2)
-			switch {
-			case two && one:
-				c, i = high<<4|low, i+2
-			case one:
-				i += 2
-				continue
-			case i+1 < len(escaped):
-				i++
-				c = escaped[i]
-			default:
-				continue
+			if i++; i == len(escaped) {
+				break
+			}
+			c = escaped[i]
+			if high, ok := escape.HexValue(c); ok {
+				if i++; i == len(escaped) {
+					break
+				}
+				low, ok := escape.HexValue(escaped[i])
+				if !ok {
+					continue
+				}
+				c = high<<4 | low
 			}
 		}
 		if c == 0 {
@@ -41,18 +43,4 @@ func SafePath(dst, escaped []byte) (path []byte, ok bool) {
 		}
 	}
 	return dst, true
-}
-
-// hexDigit is the value of a hexadecimal digit.
-func hexDigit(text []byte, i int) (value byte, ok bool) {
-	if i >= len(text) {
-		return 0, false
-	}
-	switch c := text[i]; {
-	case c >= '0' && c <= '9':
-		return c - '0', true
-	case c|0x20 >= 'a' && c|0x20 <= 'f':
-		return c | 0x20 - 'a' + 10, true
-	}
-	return 0, false
 }

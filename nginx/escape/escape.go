@@ -100,7 +100,7 @@ func RedirectInPlace(uri []byte) []byte {
 		if i++; i == len(uri) {
 			break
 		}
-		high, ok := hexValue(uri[i])
+		high, ok := HexValue(uri[i])
 		if !ok { // the bad escape's percent is dropped, as in nginx
 			out = append(out, uri[i])
 			continue
@@ -108,7 +108,7 @@ func RedirectInPlace(uri []byte) []byte {
 		if i++; i == len(uri) {
 			break
 		}
-		low, ok := hexValue(uri[i])
+		low, ok := HexValue(uri[i])
 		if !ok {
 			continue
 		}
@@ -125,7 +125,8 @@ func RedirectInPlace(uri []byte) []byte {
 	return out
 }
 
-func hexValue(c byte) (byte, bool) {
+// HexValue is the value of a hexadecimal digit.
+func HexValue(c byte) (byte, bool) {
 	switch {
 	case c >= '0' && c <= '9':
 		return c - '0', true
