@@ -4,7 +4,7 @@ import (
 	"io"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"starling/lib/sockio"
 )
 
 // maxArrivedBytes is how much of what a client has sent is taken before its connection is closed: nginx's buffer for a
@@ -23,9 +23,7 @@ func arrived(conn io.Reader) []byte {
 		return nil
 	}
 	bytes := make([]byte, maxArrivedBytes)
-	n, failed := 0, error(nil)
-	if err := raw.Control(func(fd uintptr) { n, failed = unix.Read(int(fd), bytes) }); err != nil || failed != nil {
-		return nil // nothing has arrived
-	}
+	n := 0
+	raw.Control(func(fd uintptr) { n, _ = sockio.Recv(fd, bytes) }) // a failure means that nothing has arrived
 	return bytes[:n]
 }
