@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"starling/web/forward"
 	"starling/web/h1"
@@ -79,13 +78,13 @@ func (w *Wire) frameWaits() (bool, error) {
 
 // otherProtocol says what to do if the bytes in place of a frame are of a protocol that servers speak by mistake.
 func otherProtocol(b []byte) string {
-	const alertOrHandshake = "\x15\x16"
+	const alert, handshake = 0x15, 0x16 // of TLS, whose version 3 follows
 	switch {
 	case bytes.HasPrefix(b, []byte("HTTP/")):
 		line, _, _ := bytes.Cut(b, []byte("\r\n"))
 		return fmt.Sprintf(" (%q: the server does not speak HTTP/2; enable HTTP/2 there, or use proxy_pass with "+
 			"\"proxy_http_version 1.1\")", line[:min(len(line), shownBytes)])
-	case strings.IndexByte(alertOrHandshake, b[0]) >= 0 && b[1] == 3:
+	case (b[0] == alert || b[0] == handshake) && b[1] == 3:
 		return " (the server expects TLS: use https:// or grpcs://)"
 	}
 	return ""
