@@ -34,7 +34,7 @@ type EagerProbe struct {
 // leastTimeout is the shortest timeout with which probes can be eager: it begins anew with Wait.
 const leastTimeout = time.Second
 
-// Eager returns a probe that needs not to wait for anything but the network; nil if it needs Do.
+// Eager returns a probe that waits for nothing but the network; nil if a probe like this needs Do.
 func (p *Prober) Eager(q Probe) *EagerProbe {
 	l := p.location
 	_, ok := l.protocol.(Expecter)
@@ -171,7 +171,7 @@ func (e *EagerProbe) Wait(ctx context.Context) (step string, err error) {
 		c := newConnection(plain, l, nil)
 		l.protocol.(Expecter).Expect(c.wire, e.quick.Got())
 		e.quick = upstream.Quick{}
-		step, err = x.probeOn(ctx, &e.probe, c, nil)
+		step, err = x.probeOn(ctx, &e.probe, c, true)
 	})
 	return step, err
 }

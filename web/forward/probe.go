@@ -162,7 +162,7 @@ func (x *Exchange) probe(ctx context.Context, q *Probe) (step string, err error)
 	}
 	if kept := q.Kept; kept != nil {
 		q.Kept = nil
-		if step, err = x.probeOn(ctx, q, kept.conn, x.sendProbe); !errors.Is(err, errStale) {
+		if step, err = x.probeOn(ctx, q, kept.conn, false); !errors.Is(err, errStale) {
 			return step, err
 		}
 	}
@@ -170,7 +170,7 @@ func (x *Exchange) probe(ctx context.Context, q *Probe) (step string, err error)
 	if err != nil {
 		return step, err
 	}
-	return x.probeOn(ctx, q, conn, x.sendProbe)
+	return x.probeOn(ctx, q, conn, false)
 }
 
 // aimProbe prepares the request of a probe.
@@ -232,11 +232,9 @@ func dialFault(err error) (step string, reason error) {
 // errStale is a kept connection that the server has closed meanwhile.
 var errStale = errors.New("connection closed")
 
-// probeOn sends the request and reads the response on a connection, which it closes or stores in q.Kept. send is nil if
-// the request was sent before.
-func (x *Exchange) probeOn(
-	ctx context.Context, q *Probe, c *connection, send func(*Probe, *connection) (step string, err error),
-) (step string, err error) {
+// probeOn sends the request, unless it was sent before, and reads the response on a connection, which it closes or
+// stores in q.Kept.
+func (x *Exchange) probeOn(ctx context.Context, q *Probe, c *connection, sent bool) (step string, err error) {
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(past) })
 	keep := false
 	defer func() {
@@ -253,8 +251,8 @@ func (x *Exchange) probeOn(
 		c.wire.Close()
 	}()
 	c.Requests++
-	if send != nil {
-		step, err = send(q, c)
+	if !sent {
+		step, err = x.sendProbe(q, c)
 	}
 	if err == nil {
 		step, err = x.receiveProbe(c)

@@ -34,7 +34,7 @@ func (p *prober) Probe(ctx context.Context, t *health.Target) (step string, err 
 	return step, err
 }
 
-// Start sends a request, if that needs not to wait.
+// Start sends a request if nothing makes it wait; otherwise it returns nil.
 func (p *prober) Start(t *health.Target) health.Started {
 	if p.grpc != nil || p.keepFor > 0 {
 		return nil
