@@ -35,7 +35,7 @@ type purges struct {
 	away  bool         // that one replaces this process, or is replaced by it: see Yield
 	// unkept is why the file cannot be written, such as on a full disk: purges are rejected. The manager tries again.
 	unkept  error
-	read    bool  // the file, or all was purged because it cannot be read
+	read    bool  // the file was read, or cannot be and everything counts as purged
 	retryMS int64 // when the manager tries again
 }
 

@@ -157,21 +157,24 @@ func (c *Cache) readPurges() {
 			"goes on", c.Name(), err, c.purgesPath())
 		c.rememberAll(c.clock.Now(), maxAheadMS) // earlier processes can have stored what is as far ahead (learn)
 	case found.Damaged > 0:
-		c.logf(logs.Crit, "cache \"%s\" purges everything: \"%s\" is damaged: %d bytes from position %d on cannot be "+
-			"read, and what they purged is not known; check the disk", c.Name(), c.purgesPath(), found.Damaged,
-			found.DamagedAt)
-		c.rememberAll(c.clock.Now(), maxAheadMS)
+		c.damaged(found.Damaged, found.DamagedAt, "")
 	}
 }
 
-// tellDamage reports what could not be read of the file that was just opened. Purges that a failing disk has lost were
-// acknowledged, so everything counts as purged. One that a crash has cut was not.
+// damaged purges everything, because a failing disk has lost purges that were acknowledged. note ends the line of the
+// log.
+func (c *Cache) damaged(bytes, at int64, note string) {
+	c.logf(logs.Crit, "cache \"%s\" purges everything: \"%s\" is damaged: %d bytes from position %d on cannot be "+
+		"read, and what they purged is not known; check the disk%s", c.Name(), c.purgesPath(), bytes, at, note)
+	c.rememberAll(c.clock.Now(), maxAheadMS)
+}
+
+// tellDamage reports what could not be read of the file that was just opened. A purge that a crash has cut was never
+// acknowledged.
 func (c *Cache) tellDamage(log *durable.Log) {
 	if damaged := log.Damaged(); damaged > 0 {
-		c.logf(logs.Crit, "cache \"%s\" purges everything: \"%s\" is damaged: %d bytes from position %d on cannot be "+
-			"read, and what they purged is not known; check the disk; the damaged file is saved as \"%s\"", c.Name(),
-			c.purgesPath(), damaged, log.DamagedAt(), c.purgesPath()+durable.DamagedPostfix)
-		c.rememberAll(c.clock.Now(), maxAheadMS)
+		c.damaged(damaged, log.DamagedAt(),
+			fmt.Sprintf("; the damaged file is saved as \"%s\"", c.purgesPath()+durable.DamagedPostfix))
 	}
 	if cut := log.Dropped(); cut > 0 {
 		c.logf(logs.Notice, "cache \"%s\": dropped %s of a purge at the end of \"%s\" that was never acknowledged",
