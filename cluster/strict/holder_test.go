@@ -5,22 +5,32 @@ import (
 	"testing"
 )
 
-// holder is a member of three with a lease; the key belongs to another one. It has used up its default piece.
-func holder(t *testing.T, keysMost int) (n *Node, key string, owner Seat) {
-	t.Helper()
-	n = New(Config{
-		IDs: []uint64{1, 2, 3}, Incarnation: 1, Limit: Limit{Rate: 10 * Request, Burst: 11}, LeaseUS: leaseUS, KeysMost: keysMost,
-	}, 0)
+// leased is a member of three with a lease.
+func leased(config Config) *Node {
+	config.IDs, config.Incarnation, config.LeaseUS = []uint64{1, 2, 3}, 1, leaseUS
+	n := New(config, 0)
 	var none View
 	n.Install(none.next(processes(1, 1, 1)), 0)
 	n.Receive(pong(1, 1), 2)
 	n.Receive(pong(2, 1), 2)
+	return n
+}
+
+// othersKey is a key that belongs to another member.
+func (n *Node) othersKey() (key string, owner Seat) {
 	for i := 0; ; i++ {
 		key = fmt.Sprint("key", i)
 		if owner, _ = n.view.owner(key, n.cfg.IDs); owner != n.cfg.Self {
-			break
+			return key, owner
 		}
 	}
+}
+
+// holder is a member of three with a lease; the key belongs to another one. It has used up its default piece.
+func holder(t *testing.T, keysMost int) (n *Node, key string, owner Seat) {
+	t.Helper()
+	n = leased(Config{Limit: Limit{Rate: 10 * Request, Burst: 11}, KeysMost: keysMost})
+	key, owner = n.othersKey()
 	return n, key, owner
 }
 

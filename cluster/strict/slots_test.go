@@ -9,18 +9,10 @@ import (
 // connHolder is a member of three that does not own the key.
 func connHolder(t *testing.T, limit int64) (n *Node, key string, owner Seat) {
 	t.Helper()
-	n = New(Config{IDs: []uint64{1, 2, 3}, Incarnation: 1, Slots: limit, LeaseUS: leaseUS, KeysMost: 100}, 0)
-	var none View
-	n.Install(none.next(processes(1, 1, 1)), 0)
-	n.Receive(pong(1, 1), 2)
-	n.Receive(pong(2, 1), 2)
-	for i := 0; ; i++ {
-		key = fmt.Sprint("key", i)
-		if owner, _ = n.view.owner(key, n.cfg.IDs); owner != n.cfg.Self {
-			n.Out()
-			return n, key, owner
-		}
-	}
+	n = leased(Config{Slots: limit, KeysMost: 100})
+	key, owner = n.othersKey()
+	n.Out()
+	return n, key, owner
 }
 
 // sent are the messages of one kind.
@@ -235,15 +227,7 @@ func TestConnectionsOutliveTheirNode(t *testing.T) {
 	}
 
 	g = NewConnGate("zone", 5, 10, 1)
-	three := func() *Node {
-		n := New(Config{IDs: []uint64{1, 2, 3}, Incarnation: 1, Slots: 5, LeaseUS: leaseUS, KeysMost: 10}, 0)
-		var none View
-		n.Install(none.next(processes(1, 1, 1)), 0)
-		n.Receive(pong(1, 1), 2)
-		n.Receive(pong(2, 1), 2)
-		return n
-	}
-	g.Open(three(), []string{"a", "b", "c"}, func(Envelope) {}, func() {})
+	g.Open(leased(Config{Slots: 5, KeysMost: 10}), []string{"a", "b", "c"}, func(Envelope) {}, func() {})
 	g.Add("key", 1, 5) // one that nobody can end
 	if verdict, _, _ := g.Enter("other", func() { ended++ }, 10); verdict == NoLease {
 		t.Fatal("it has no lease")
