@@ -29,13 +29,28 @@ func (s *strictNode) strictly(c *Config) {
 	c.Strict = &StrictConfig{File: filepath.Join(s.dir, "register"), Gates: []*strict.Gate{s.gate}}
 }
 
-// strictMesh starts nodes that all list all. adjust may change the configuration of each.
-func strictMesh(t *testing.T, count int, adjust func(i int, c *Config)) (nodes []*strictNode, members []Member) {
+// strictNodes are nodes that have not started.
+func strictNodes(t *testing.T, count int) (nodes []*strictNode, members []Member) {
 	t.Helper()
 	for i := range count {
 		nodes = append(nodes, &strictNode{node: listen(t, i), dir: t.TempDir()})
 		members = append(members, nodes[i].member())
 	}
+	return nodes, members
+}
+
+// idleRunner is a runner of no carrier that runs, and its log.
+func idleRunner(t *testing.T) (*strictRunner, *journalLog) {
+	log := &journalLog{t: t}
+	c := &Carrier{}
+	c.config.Store(&Config{Log: log})
+	return newStrictRunner(c), log
+}
+
+// strictMesh starts nodes that all list all. adjust may change the configuration of each.
+func strictMesh(t *testing.T, count int, adjust func(i int, c *Config)) (nodes []*strictNode, members []Member) {
+	t.Helper()
+	nodes, members = strictNodes(t, count)
 	for i, n := range nodes {
 		n.start(members, func(c *Config) {
 			n.strictly(c)
@@ -214,12 +229,7 @@ func TestAnOlderMemberMakesStrictZonesAdditive(t *testing.T) {
 
 // A new list takes effect when all its members are connected. Until then, a node names those that are missing.
 func TestStrictLimitsBeginWithAllMembers(t *testing.T) {
-	var nodes []*strictNode
-	var members []Member
-	for i := range 3 {
-		nodes = append(nodes, &strictNode{node: listen(t, i), dir: t.TempDir()})
-		members = append(members, nodes[i].member())
-	}
+	nodes, members := strictNodes(t, 3)
 	for _, n := range nodes[:2] {
 		n.start(members, n.strictly)
 	}
@@ -249,12 +259,7 @@ func TestAMemberThatKeepsAListFromBeginningIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var nodes []*strictNode
-			var members []Member
-			for i := range 3 {
-				nodes = append(nodes, &strictNode{node: listen(t, i), dir: t.TempDir()})
-				members = append(members, nodes[i].member())
-			}
+			nodes, members := strictNodes(t, 3)
 			for _, n := range nodes[:2] {
 				n.start(members, n.strictly)
 			}

@@ -36,7 +36,8 @@ func TestNodesWithAnotherLease(t *testing.T) {
 	flood(t, nodes, "key", strictRate/4)
 }
 
-// The lease is a part of a zone's settings, unless it is the usual one: that is what older releases send.
+// The lease is a part of a zone's settings, unless it is the usual one: that is what older releases send. Zones of
+// connections have another one.
 func TestTheTagOfAZone(t *testing.T) {
 	gate := strict.NewGate("lim", strict.Limit{Rate: strict.Request}, 10, 7)
 	seen := map[uint64]int64{}
@@ -48,14 +49,20 @@ func TestTheTagOfAZone(t *testing.T) {
 		}
 		seen[tag] = leaseUS
 	}
+	conns := strict.NewConnGate("conns", 10, 100, 7)
+	one, other := &strictRunner{leaseUS: 100_000}, &strictRunner{leaseUS: 200_000}
+	one.config.ConnLeaseUS, other.config.ConnLeaseUS = 5_000_000, 5_000_000
+	if one.tagOf(conns) != other.tagOf(conns) {
+		t.Error("a zone of connections depends on zone_sync_strict_lease")
+	}
+	if other.config.ConnLeaseUS = 6_000_000; one.tagOf(conns) == other.tagOf(conns) {
+		t.Error("a zone of connections does not depend on zone_sync_timeout")
+	}
 }
 
 // A member with other settings is named when that lasts: not while all nodes are being reloaded.
 func TestMembersWithOtherSettingsAreNamed(t *testing.T) {
-	log := &journalLog{t: t}
-	c := &Carrier{}
-	c.config.Store(&Config{Log: log})
-	r := newStrictRunner(c)
+	r, log := idleRunner(t)
 	r.seats = &seating{members: []string{"a", "b", "c"}, self: 0}
 	for nowUS := int64(1_000_000); nowUS < 60_000_000; nowUS += 100_000 {
 		stranger := strictItem{via: 1, zone: 1, m: strict.Message{Kind: strict.Pong, From: 1}}
@@ -82,10 +89,7 @@ func TestMembersWithOtherSettingsAreNamed(t *testing.T) {
 
 // A member with another limit of connections is named when that lasts, once, and not when it has the same again.
 func TestMembersWithAnotherLimitAreNamed(t *testing.T) {
-	log := &journalLog{t: t}
-	c := &Carrier{}
-	c.config.Store(&Config{Log: log})
-	r := newStrictRunner(c)
+	r, log := idleRunner(t)
 	r.seats = &seating{members: []string{"a", "b", "c"}, self: 0}
 	gate := strict.NewConnGate("conns", 10, 100, 7)
 	r.open[gate] = gate.Tag
@@ -143,9 +147,7 @@ func TestMembersWithoutAStrictZoneAreNamed(t *testing.T) {
 
 // While a node has no register, as after a failure of its disk, it hears nobody: that is no silence of the members.
 func TestTimeWithoutARegisterIsNotSilence(t *testing.T) {
-	c := &Carrier{}
-	c.config.Store(&Config{Log: &journalLog{t: t}})
-	r := newStrictRunner(c)
+	r, _ := idleRunner(t)
 	gate := strict.NewGate("lim", strict.Limit{Rate: strict.Request}, 10, 7)
 	r.open[gate], r.silent[gate] = gate.Tag, &missing{1: 1}
 	r.end("its register failed", false)

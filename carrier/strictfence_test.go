@@ -20,12 +20,10 @@ type connNode struct {
 // connMesh starts nodes with a limit of connections.
 func connMesh(t *testing.T, count int, limit int64) (nodes []*connNode) {
 	t.Helper()
-	var members []Member
-	for i := range count {
-		nodes = append(nodes, &connNode{strictNode: &strictNode{node: listen(t, i), dir: t.TempDir()}})
-		members = append(members, nodes[i].member())
-	}
-	for _, n := range nodes {
+	started, members := strictNodes(t, count)
+	for _, node := range started {
+		n := &connNode{strictNode: node}
+		nodes = append(nodes, n)
 		n.start(members, func(c *Config) {
 			n.gate = strict.NewConnGate("conns", limit, 1000, 9)
 			c.Strict = &StrictConfig{

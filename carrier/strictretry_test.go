@@ -76,10 +76,7 @@ func TestAFullDisk(t *testing.T) {
 
 // A node with strict_fallback=share goes on to admit its share without its disk, and its log says so.
 func TestAFailedDiskLeavesTheShare(t *testing.T) {
-	log := &journalLog{t: t}
-	c := &Carrier{}
-	c.config.Store(&Config{Log: log})
-	r := newStrictRunner(c)
+	r, log := idleRunner(t)
 	gate := strict.NewGate("lim", strict.Limit{Rate: strict.Request}, 10, 7)
 	gate.Share(true)
 	r.config.Gates = []*strict.Gate{gate}

@@ -80,10 +80,7 @@ func TestPassedOnMessagesAreSealed(t *testing.T) {
 // A runner takes a message over a third member only with its seal.
 func TestARunnerDropsWhatIsNotSealed(t *testing.T) {
 	list := seated(t, 3)
-	log := &journalLog{t: t}
-	c := &Carrier{}
-	c.config.Store(&Config{Log: log})
-	r := newStrictRunner(c)
+	r, log := idleRunner(t)
 	gate := strict.NewGate("lim", strict.Limit{Rate: strict.Request}, 10, 7)
 	r.seats, r.open[gate], r.silent[gate] = list[1], gate.Tag, &missing{}
 	made := strict.Envelope{Hop: 2, Message: strict.Message{Kind: strict.Ask, From: 0, To: 1, Key: "key"}}
