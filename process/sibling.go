@@ -86,6 +86,9 @@ const (
 	// readOutTimeout bounds how long the last bytes of a process that has ended are read: they are on this machine,
 	// less than the buffers of some sockets.
 	readOutTimeout = 2 * time.Second
+	// lastWordsTimeout bounds how long the end of a child waits for its last messages: they are read when the
+	// preparations end, and a child of the child can keep the pair open.
+	lastWordsTimeout = shareTimeout + readOutTimeout
 	// persistTimeout bounds how long a client waits for a write that the other process must keep.
 	persistTimeout = 10 * time.Second
 )
@@ -183,6 +186,15 @@ func (b *sibling) listen() {
 	}
 	b.end()
 	b.events <- message{Kind: kindGone}
+}
+
+// exited reports that the child has exited, after all that it had sent: its last message may have the reason.
+func (b *sibling) exited(text string) {
+	select {
+	case <-b.alive.Done():
+	case <-time.After(lastWordsTimeout):
+	}
+	b.events <- message{Kind: kindExited, Text: text}
 }
 
 // connected serves a connection that the other process has dialled.

@@ -167,7 +167,7 @@ func (s *running) startChild(b *sibling, end *os.File, wait time.Duration) error
 		if err != nil {
 			text = strings.Replace(err.Error(), "exit status", "exited with status", 1)
 		}
-		b.events <- message{Kind: kindExited, Text: text}
+		b.exited(text)
 	}()
 	b.child.late = time.AfterFunc(wait, func() { b.events <- message{Kind: kindLate, Text: wait.String()} })
 	return nil
@@ -182,6 +182,7 @@ func (b *sibling) close() {
 		b.kill()
 	}
 	b.conn.Close() // the other process ends by itself when it hears that, if it does not serve
+	b.end()
 	if b.handover != nil {
 		b.handover.Close()
 		b.share(nil)
@@ -336,7 +337,7 @@ func (s *running) takeBack() {
 func (s *running) alone(m message) {
 	b := s.sibling
 	if b.isStarting() {
-		if m.Kind == kindExited { // it comes after kindGone, and says more
+		if m.Kind == kindExited { // it says more than kindGone
 			s.abandon(fmt.Errorf("%s %s before it was ready; its error log or standard error says why", b.name(),
 				m.Text))
 		}
