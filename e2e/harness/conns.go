@@ -3,6 +3,8 @@ package harness
 import (
 	"encoding/json"
 	"fmt"
+	"net"
+	"time"
 
 	"starling/lib/testkit"
 )
@@ -45,4 +47,13 @@ func (n *Node) DecidesOnConns(side, zone string, members int) {
 		}
 		return err
 	})
+}
+
+// ClosedAt waits until the other side closes a connection.
+func ClosedAt(conn net.Conn) time.Time {
+	for b := make([]byte, 1<<10); ; {
+		if _, err := conn.Read(b); err != nil {
+			return time.Now()
+		}
+	}
 }

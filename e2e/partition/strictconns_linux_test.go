@@ -39,7 +39,7 @@ func TestAPartitionEndsStrictConnections(t *testing.T) {
 	}
 	ended := make(chan time.Time, 2)
 	for _, conn := range held[:2] {
-		go func() { ended <- closedAt(conn) }()
+		go func() { ended <- harness.ClosedAt(conn) }()
 	}
 	for _, n := range h.Nodes {
 		n.Wants(503, "*", "POST", "/hang", "", "Host", "all")
@@ -80,13 +80,4 @@ func TestAPartitionEndsStrictConnections(t *testing.T) {
 		return err
 	})
 	countsRequests(alone, 6, 1)
-}
-
-// closedAt waits until the other side closes a connection.
-func closedAt(conn net.Conn) time.Time {
-	for b := make([]byte, 1<<10); ; {
-		if _, err := conn.Read(b); err != nil {
-			return time.Now()
-		}
-	}
 }

@@ -29,14 +29,7 @@ func TestStrictConnectionsOverAnUpgrade(t *testing.T) {
 	ended := make(chan time.Time, 2)
 	for range 2 {
 		conn := n.HoldRequest()
-		go func() {
-			for b := make([]byte, 1<<10); ; {
-				if _, err := conn.Read(b); err != nil {
-					ended <- time.Now()
-					return
-				}
-			}
-		}()
+		go func() { ended <- harness.ClosedAt(conn) }()
 	}
 	countsRequests(other, 2, 0)
 	old := n.PID()
