@@ -78,17 +78,24 @@ func TestRepairsThatChangeNothingAreShown(t *testing.T) {
 		}
 	}
 	f.step(repairPauseMaxMS)
-	pauses, told := 0, 0
-	for _, h := range f.hosts {
-		if h.node.Status(h.reading()).Peers[0].Digests["servers"].RepairPauseMS > repairToldMS {
-			pauses++
+	pausing := func(ms int64) (hosts int) {
+		for _, h := range f.hosts {
+			if h.node.Status(h.reading()).Peers[0].Digests["servers"].RepairPauseMS > ms {
+				hosts++
+			}
 		}
+		return hosts
+	}
+	told := 0
+	for _, h := range f.hosts {
 		told += len(h.said("and repairs change nothing"))
 	}
-	if pauses != 1 || told != 1 {
+	if pauses := pausing(repairToldMS); pauses != 1 || told != 1 {
 		t.Errorf("%d hosts show that repairs pause, and %d lines tell so, want one of each", pauses, told)
 	}
-	for _, key := range []string{"before", "web 10.0.0.1:80"} {
+	write("web 10.0.0.2:80", "bad")
+	f.settle(repairPauseMaxMS+freshMS, "no pause after a repair that differs", func() bool { return pausing(0) == 0 })
+	for _, key := range []string{"before", "web 10.0.0.1:80", "web 10.0.0.2:80"} {
 		if err := lax.Delete([]byte(key), f.hosts[0].node.ClusterTime(f.hosts[0].reading())); err != nil {
 			t.Fatal(err)
 		}

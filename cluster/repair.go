@@ -330,6 +330,7 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 		s.changesNothing(iz)
 	default:
 		m.pauseMS = 0
+		s.showPause(iz)
 		iz.state.repairs.Add(1)
 		m.from, m.to = m.from+m.sent, m.to+m.wanted
 		if m.loggedMS == 0 || after(now, m.loggedMS, reportEveryMS) {
@@ -348,16 +349,21 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 // changesNothing shows that repairs of a zone change nothing, and tells it once.
 func (s *Session) changesNothing(iz *intakeZone) {
 	m := &iz.mending
-	s.node.mu.Lock()
-	c := s.peer.comparison(iz.state.info.Name)
-	c.pauseMS = m.pauseMS
-	why := cmp.Or(c.rejected, "look for rejected records in the log of the peer")
-	s.node.mu.Unlock()
+	why := cmp.Or(s.showPause(iz), "look for rejected records in the log of the peer")
 	if m.pauseMS == repairToldMS {
 		s.node.tell(s, Warning, "zone %q differs from peer %s in %s, and repairs change nothing: %s; this node "+
 			"tries again ever more seldom, at least every %v", iz.state.info.Name, s.name(),
 			plural.Of(m.sent+m.wanted, "record", "records"), why, ms(repairPauseMaxMS))
 	}
+}
+
+// showPause shows how long repairs of a zone pause, and returns why records of it were rejected.
+func (s *Session) showPause(iz *intakeZone) (rejected string) {
+	s.node.mu.Lock()
+	defer s.node.mu.Unlock()
+	c := s.peer.comparison(iz.state.info.Name)
+	c.pauseMS = iz.mending.pauseMS
+	return c.rejected
 }
 
 // noteAgreed notes that two nodes agree, except for so many ignored records. compared is the content of this node at
