@@ -84,8 +84,8 @@ func matchesPattern(pattern, name string) bool {
 	return name == pattern
 }
 
-// thirdPartyFiles are the files of these modules, as distributions load them. ndk is the ground of some, and does
-// nothing itself.
+// thirdPartyFiles are the files of these modules, as distributions load them. Some of them need ndk, which does nothing
+// itself.
 var thirdPartyFiles = []string{
 	"ndk_http_module", "ngx_http_auth_digest_module", "ngx_http_auth_ldap_module", "ngx_http_auth_pam_module",
 	"ngx_http_cache_purge_module", "ngx_http_dav_ext_module", "ngx_http_echo_module", "ngx_http_fancyindex_module",

@@ -101,12 +101,13 @@ func (r *Request) keepFiltered() {
 	r.filtered = slices.Clone(out.Headers)
 }
 
-// mergeFiltered removes what a filter has added to the head of the page of 416 as well. nginx sends that twice.
+// mergeFiltered drops the headers of the rejected response that a filter has added to the page of 416 again. nginx
+// sends both.
 func (r *Request) mergeFiltered() {
 	if r.filtered == nil {
 		return
 	}
-	added, at := r.Out.Headers, 0
+	added, at := r.Out.Headers, 0 // the page begins with what it has kept of the rejected response
 	for len(added) > 0 {
 		n := slices.IndexFunc(r.filtered[at:], func(h h1.Header) bool { return sameHeader(h, added[0]) })
 		if n < 0 {
@@ -150,8 +151,8 @@ func (r *Request) SentRange(size int64) (first, end int64) {
 func (r *Request) SkipTo(offset int64) { r.cut.at = offset }
 
 // NextRange tells a handler that can seek which bytes of its body come next, after SendHead, until there are none: the
-// whole body of size bytes, or each of the ranges in turn. If a filter allowed one range only, as slice does for a body
-// that is a part of the whole, the range is none of this body: the handler sends all of it, and emit drops the rest.
+// whole body of size bytes, or each of the ranges in turn. If a filter allowed one range only, the handler sends all of
+// its body, and emit drops what the client does not want: with slice, the range is of a larger whole.
 func (r *Request) NextRange(size int64) (first, length int64, more bool) {
 	if r.failure != nil {
 		return 0, 0, false

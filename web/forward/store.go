@@ -105,7 +105,7 @@ func (x *Exchange) precondition(lastModifiedS int64) web.Result {
 	return web.Declined
 }
 
-// lastModified is the Last-Modified of the server's response, -1 without.
+// lastModified is the Last-Modified of the server's response, NotDated without a valid one.
 func (h *Head) lastModified() int64 {
 	if seconds, ok := httptime.Parse(h.Get(h1.HeaderLastModified)); ok {
 		return seconds
