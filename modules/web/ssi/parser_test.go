@@ -61,6 +61,10 @@ func TestDates(t *testing.T) {
 			t.Errorf("%s: %q, want %q", format, got, want)
 		}
 	}
+	local := at.In(time.FixedZone("UTC", 0))
+	if got, _ := appendDate(nil, []byte("%Z"), local); string(got) != "UTC" {
+		t.Errorf("the local zone UTC is called %q", got)
+	}
 	if _, ok := appendDate(nil, bytes.Repeat([]byte("%A"), 400), at); ok {
 		t.Error("a date of 2,400 bytes")
 	}
