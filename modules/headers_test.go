@@ -88,6 +88,26 @@ func TestUpstreamVariablesInHeaders(t *testing.T) {
 	}
 }
 
+// Several headers of one name are one value; of those that a response has once, the first counts, from a cache too.
+func TestVariablesOfDuplicateUpstreamHeaders(t *testing.T) {
+	b := webtest.Serve(t, func(p *webtest.Peer) {
+		p.Head()
+		p.Say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: \"a\"\r\nETag: \"b\"\r\nExpires:\r\nExpires: 2\r\nX-A: 1\r\nX-A:\r\nX_A: 3\r\n" +
+			"Cache-Control: x\r\nCache-Control: y\r\nVary: a\r\nVary: b\r\nX-Accel-Charset: c\r\nX-Accel-Charset: d\r\nStatus: 1\r\nStatus: 2\r\n\r\nok")
+	})
+	const names = `"$upstream_http_etag|$upstream_http_expires|$upstream_http_x_a|$upstream_http_cache_control|$upstream_http_vary|` +
+		`$upstream_http_x_accel_charset|$upstream_http_status|$sent_http_etag|$sent_http_cache_control|$sent_http_status"`
+	s := webtest.Start(t, families, strings.ReplaceAll(`proxy_cache_path cache keys_zone=one:1m; server { add_trailer X-All `+names+`;
+		location / { proxy_pass http://BACKEND; } location /cached { proxy_cache one; proxy_cache_valid 1m;
+		proxy_ignore_headers Cache-Control Expires Vary; proxy_pass http://BACKEND; } }`, "BACKEND", b.Addr))
+	for _, path := range []string{"/", "/cached", "/cached"} {
+		got := s.Get(path, "TE: trailers")
+		if want := "X-All: \"a\"||1, , 3|x, y|a, b|c, d|1|\"a\"|x, y|1\r\n"; !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 // The header Trailer of a server is passed on, whether its trailers are or not, as nginx does; from a cache too.
 func TestTrailerIsPassed(t *testing.T) {
 	b := webtest.Serve(t, func(p *webtest.Peer) {

@@ -243,8 +243,11 @@ func (r *Request) Cookie(name string) (value []byte, sent bool) {
 			var pair []byte
 			pair, rest, _ = bytes.Cut(rest, []byte{';'})
 			pair = bytes.TrimLeft(pair, " ")
-			if len(pair) > len(name) && pair[len(name)] == '=' && ascii.EqualString(pair[:len(name)], name) {
-				return pair[len(name)+1:], true
+			if len(pair) <= len(name) || !ascii.EqualString(pair[:len(name)], name) {
+				continue
+			}
+			if value, ok := bytes.CutPrefix(bytes.TrimLeft(pair[len(name):], " "), []byte{'='}); ok {
+				return bytes.TrimLeft(value, " "), true
 			}
 		}
 	}

@@ -67,8 +67,7 @@ var hopByHop = h1.SetOf(h1.HeaderConnection, h1.HeaderKeepAlive, h1.HeaderProxyC
 var onceInAnswer = h1.SetOf(h1.HeaderStatus, h1.HeaderContentType, h1.HeaderDate, h1.HeaderLastModified, h1.HeaderETag,
 	h1.HeaderServer,
 	h1.HeaderLocation, h1.HeaderRefresh, h1.HeaderExpires, h1.HeaderXAccelRedirect, h1.HeaderXAccelExpires,
-	h1.HeaderXAccelLimitRate,
-	h1.HeaderXAccelBuffering, h1.HeaderXAccelCharset)
+	h1.HeaderXAccelLimitRate)
 
 // fillHead makes the head of the response from the server's.
 func (x *Exchange) fillHead() {

@@ -85,24 +85,28 @@ func (x *Exchange) delay(d time.Duration) bool {
 }
 
 // obey applies the headers by which a server controls how its response is sent. It does so for a redirect too, whose
-// target the client gets instead.
+// target the client gets instead. Of several X-Accel-Charset and X-Accel-Buffering the last one counts, as in nginx.
 func (x *Exchange) obey() {
 	r, h, ignore := x.Request, &x.head, &x.l.ignore
-	if charset := h.Get(h1.HeaderXAccelCharset); charset != nil && !ignore.charset {
-		r.Out.OverrideCharset = r.Copy(charset)
-	}
 	if rate := h.Get(h1.HeaderXAccelLimitRate); rate != nil && !ignore.limitRate {
 		if n, err := strconv.ParseInt(string(rate), 10, 64); err == nil && n >= 0 {
 			r.SetLimitRate(n)
 		}
 	}
 	x.buffering = x.l.buffering
-	if how := h.Get(h1.HeaderXAccelBuffering); how != nil && x.l.family.Has.Buffers && !ignore.buffering {
-		switch {
-		case ascii.EqualString(how, "no"):
-			x.buffering = false
-		case ascii.EqualString(how, "yes"):
-			x.buffering = true
+	if h.Seen.Has(h1.HeaderXAccelCharset) && !ignore.charset {
+		for charset := range h.All(h1.HeaderXAccelCharset) {
+			r.Out.OverrideCharset = r.Copy(charset)
+		}
+	}
+	if h.Seen.Has(h1.HeaderXAccelBuffering) && x.l.family.Has.Buffers && !ignore.buffering {
+		for how := range h.All(h1.HeaderXAccelBuffering) {
+			switch {
+			case ascii.EqualString(how, "no"):
+				x.buffering = false
+			case ascii.EqualString(how, "yes"):
+				x.buffering = true
+			}
 		}
 	}
 }

@@ -16,7 +16,7 @@ func TestRates(t *testing.T) {
 		_, headers, _ := strings.Cut(head, "X-Say: ")
 		headers, _, _ = strings.Cut(headers, "\r\n")
 		if headers != "" {
-			headers += "\r\n"
+			headers = strings.ReplaceAll(headers, "|", "\r\n") + "\r\n"
 		}
 		p.Say("HTTP/1.1 200 OK\r\nContent-Length: 6000\r\n" + headers + "\r\n" + strings.Repeat("0123456789", 600))
 	})
@@ -36,7 +36,10 @@ func TestRates(t *testing.T) {
 		{"limit_rate 4000;", "", true},
 		{"limit_rate 1; proxy_buffering off;", "", false},
 		{"limit_rate 1;", "X-Accel-Buffering: no", false},
+		{"limit_rate 1;", "X-Accel-Buffering: yes|X-Accel-Buffering: no|X-Accel-Buffering: maybe", false},
+		{"proxy_limit_rate 4000;", "X-Accel-Buffering: no|X-Accel-Buffering: yes", true},
 		{"limit_rate 1;", "X-Accel-Limit-Rate: 0", false},
+		{"limit_rate 1;", "X-Accel-Limit-Rate: 0|X-Accel-Limit-Rate: 1", false},
 		{"limit_rate 1;", "X-Accel-Limit-Rate: 100000", false},
 		{"limit_rate 4000;", "X-Accel-Limit-Rate: 1k", true},
 		{"limit_rate 4000; proxy_ignore_headers X-Accel-Limit-Rate;", "X-Accel-Limit-Rate: 0", true},

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"fmt"
+	"iter"
 
 	"starling/upstream"
 	"starling/web"
@@ -102,6 +103,17 @@ func (h *Head) Get(id h1.Known) []byte {
 	}
 	v, _ := h.Headers.Get(id)
 	return v
+}
+
+// All are the values of a known header.
+func (h *Head) All(id h1.Known) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := range h.Headers {
+			if h.Headers[i].ID == id && !yield(h.Headers[i].Value) {
+				return
+			}
+		}
+	}
 }
 
 // Framing is how the body of a request is framed for the server.

@@ -147,14 +147,22 @@ func headers(r *web.Request) h1.Headers {
 	return x.head.Headers
 }
 
-// headerValue is $upstream_http_NAME; several of one name are joined with ", ".
+// headerValue is $upstream_http_NAME: all headers of the name, or the first one where the client gets only that.
 func headerValue(r *web.Request, name string, dst []byte) ([]byte, bool) {
-	return appendAll(headers(r), name, dst)
+	return appendAll(headers(r), name, onceInAnswer, dst)
 }
 
-func appendAll(all h1.Headers, name string, dst []byte) ([]byte, bool) {
+// appendAll joins the headers of a name; of those in once only the first counts.
+func appendAll(all h1.Headers, name string, once h1.KnownSet, dst []byte) ([]byte, bool) {
 	found := false
+	var seen h1.KnownSet
 	for i := all.Lookup(name, 0); i >= 0; i = all.Lookup(name, i+1) {
+		if id := all[i].ID; once.Has(id) {
+			if seen.Has(id) {
+				continue
+			}
+			seen = seen.With(id)
+		}
 		if found {
 			dst = append(dst, ", "...)
 		}
@@ -168,7 +176,7 @@ func trailerValue(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	if x == nil || x.conn == nil {
 		return dst, false
 	}
-	return appendAll(x.conn.wire.Trailers(), name, dst)
+	return appendAll(x.conn.wire.Trailers(), name, 0, dst)
 }
 
 var equals, semicolon = []byte("="), []byte(";")

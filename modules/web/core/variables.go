@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -125,7 +126,7 @@ func headerVariables() []variable {
 			},
 		),
 		always("content_type", "The `Content-Type` of the request.", func(r *web.Request, dst []byte) ([]byte, bool) {
-			return appendHeaders(r.Headers, "content_type", dst)
+			return appendHeaders(r.Headers, "content_type", true, dst)
 		}),
 		always("content_length",
 			"The `Content-Length` of the request.",
@@ -143,7 +144,7 @@ func headerVariables() []variable {
 			Prefix: true,
 			Doc:    "The request header of that name; multiple values are joined by commas (`Cookie` by semicolons).",
 			Append: func(r *web.Request, name string, dst []byte) ([]byte, bool) {
-				return appendHeaders(r.Headers, name, dst)
+				return appendHeaders(r.Headers, name, namedExactly(name), dst)
 			},
 		},
 		{Name: "sent_http_", Prefix: true, Doc: "The response header of that name.", Append: appendSentHeader},
@@ -172,13 +173,21 @@ func headerVariables() []variable {
 	}
 }
 
-func appendHeaders(headers h1.Headers, name string, dst []byte) ([]byte, bool) {
+// namedExactly reports whether $http_NAME is one of those that nginx has by the header, not by the variable's name: so
+// X_Forwarded_For, with underscores_in_headers, adds nothing to $http_x_forwarded_for.
+func namedExactly(name string) bool { return name == "user_agent" || name == "x_forwarded_for" }
+
+// appendHeaders joins the headers that a variable names. exact means that only '-' counts as its '_'.
+func appendHeaders(headers h1.Headers, name string, exact bool, dst []byte) ([]byte, bool) {
 	separator := ", "
 	if name == "cookie" {
 		separator = "; "
 	}
 	set := false
 	for i := headers.Lookup(name, 0); i >= 0; i = headers.Lookup(name, i+1) {
+		if exact && bytes.IndexByte(headers[i].Name, '_') >= 0 {
+			continue
+		}
 		if set {
 			dst = append(dst, separator...)
 		}
@@ -223,7 +232,7 @@ func appendSentHeader(r *web.Request, name string, dst []byte) ([]byte, bool) {
 		}
 		return dst, false
 	}
-	return appendHeaders(r.Out.Headers, name, dst)
+	return appendHeaders(r.Out.Headers, name, false, dst)
 }
 
 func appendCookie(r *web.Request, name string, dst []byte) ([]byte, bool) {

@@ -25,6 +25,24 @@ func TestVariablesOfRequestHeaders(t *testing.T) {
 	}
 }
 
+// Cookies may have spaces around "="; $http_x_forwarded_for and $http_user_agent have only the headers of that very name.
+func TestVariablesOfDuplicateHeaders(t *testing.T) {
+	s := webtest.Start(t, modules, `underscores_in_headers on; server { say "$cookie_a|$http_cookie|$http_x_a|$http_x_forwarded_for|$http_user_agent"; }`)
+	for headers, want := range map[string]string{
+		"Cookie: a = 1 ; b=2":        "1 |a = 1 ; b=2|||",
+		"Cookie: ab=0; a  =  2":      "2|ab=0; a  =  2|||",
+		"Cookie: a; A=3":             "3|a; A=3|||",
+		"Cookie: b=1\r\nCookie: a=2": "2|b=1; a=2|||",
+		"X-A:\r\nX_a: 2\r\nx-A: 3":   "||, 2, 3||",
+		"X-Forwarded-For: 1\r\nX_Forwarded_For: 2\r\nX-Forwarded-For: 3": "|||1, 3|",
+		"User_Agent: x\r\nUser-Agent: y":                                 "||||y",
+	} {
+		if _, got, _ := strings.Cut(s.Send("GET / HTTP/1.0\r\n"+headers+"\r\n\r\n"), "\r\n\r\n"); got != want {
+			t.Errorf("%q: got %q, want %q", headers, got, want)
+		}
+	}
+}
+
 // Log formats for PHP name these.
 func TestVariablesOfFastCGI(t *testing.T) {
 	s := webtest.Start(t, modules, `server { say "$fastcgi_script_name|$fastcgi_path_info|"; }`)
