@@ -57,3 +57,50 @@ func ClosedAt(conn net.Conn) time.Time {
 		}
 	}
 }
+
+// Held is a request that stays in progress.
+type Held struct {
+	net.Conn
+	// Ended gets the time at which the other side closes the connection.
+	Ended chan time.Time
+}
+
+// HoldStrict starts requests for /hang until so many are in progress that a strict zone of http with one key counts.
+// Each may need a few attempts: a node waits for the owner of the key.
+func (n *Node) HoldStrict(zone string, count int) (held []Held) {
+	n.T.Helper()
+	here := func() int {
+		z, err := n.StrictConns("http", zone)
+		if err != nil {
+			n.T.Fatalf("%s: %v", n.Name, err)
+		}
+		if len(z.Keys) == 0 {
+			return 0
+		}
+		return z.Keys[0].Connections
+	}
+	testkit.Eventually(n.T, Patience, func() error {
+		for len(held) < count {
+			before := here()
+			h := Held{n.HoldRequest(), make(chan time.Time, 1)}
+			answered := make(chan struct{})
+			go func() {
+				if _, err := h.Read(make([]byte, 1)); err == nil {
+					close(answered)
+				}
+				h.Ended <- ClosedAt(h.Conn)
+			}()
+			for here() == before {
+				select {
+				case <-answered:
+					h.Close()
+					return fmt.Errorf("%s rejects request %d", n.Name, len(held)+1)
+				default:
+				}
+			}
+			held = append(held, h)
+		}
+		return nil
+	})
+	return held
+}

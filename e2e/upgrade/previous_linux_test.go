@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +75,7 @@ const mixed = `http {
 	keyval $arg_text $text zone=one;
 	limit_req_zone $server_name zone=req:1m rate=1r/m syncSTRICT;
 	limit_conn_zone $server_name zone=requests:1mSYNC;
+	limit_conn_zone $server_name zone=strictly:1mSYNCSTRICT;
 	upstream app {
 		zone app 256kSYNC;
 		server ONE; server TWO;
@@ -86,7 +89,8 @@ const mixed = `http {
 		location = /text { return 200 "<$text>"; }
 		location = /limited { limit_req zone=req burst=29 nodelay; limit_req_status 429; error_page 404 = @ok; }
 		location @ok { return 200 ok; }
-		location = /hang { limit_conn requests 4; limit_conn_status 429; proxy_pass http://{{.IP}}:8080/api; }
+		location = /hang { limit_conn strictly 4; limit_conn requests 4; limit_conn_status 429;
+			proxy_pass http://{{.IP}}:8080/api; }
 		location /api { api write=on; }
 	}
 }
@@ -104,7 +108,7 @@ func TestTogetherWithThePreviousRelease(t *testing.T) {
 		"WAIT", "=5s", "TURNS", " sync").Replace(text)
 	checked := cl.CheckedHTTP(103, 104)
 	cl.ConfigureAll(now)
-	first, second, old := cl.Nodes[0], cl.Nodes[1], cl.Nodes[2]
+	first, old := cl.Nodes[0], cl.Nodes[2]
 	old.Configure(strings.NewReplacer("SYNC", "", "STRICT", "", "STATE", "", "WAIT", "", "TURNS", "").Replace(text))
 	old.Program = program
 	for _, n := range cl.Nodes {
@@ -119,13 +123,7 @@ func TestTogetherWithThePreviousRelease(t *testing.T) {
 		namesWhatIsNotShared(n)
 	}
 	turnsOfThisRelease(cl, checked)
-	held := []interface{ Close() error }{first.HoldRequest(), second.HoldRequest(), old.HoldRequest()}
-	for _, n := range cl.Nodes[:2] { // the two count together
-		n.CountsConnections("http", "requests", 2, 1)
-	}
-	for _, conn := range held {
-		conn.Close()
-	}
+	held := additiveConns(cl)
 
 	old.Quit()
 	old.Program = ""
@@ -151,11 +149,8 @@ func TestTogetherWithThePreviousRelease(t *testing.T) {
 	first.Wants(201, "", "POST", harness.SetOne+"?ack=all&timeout=30s", `{"later":"x"}`)
 	for _, n := range cl.Nodes {
 		n.Wants(200, "<x>", "GET", "/text?text=later", "")
-		n.HoldRequest()
 	}
-	for _, n := range cl.Nodes {
-		n.CountsConnections("http", "requests", 3, 1)
-	}
+	strictConns(cl, held)
 }
 
 // sessionsAndPairs of each release are known to the other. Answers do not wait for the node of the previous release.
@@ -228,6 +223,60 @@ func additiveLimit(cl *harness.Cluster) {
 	}
 }
 
+// additiveConns: the two nodes of this release count their connections together, also those of a zone that is strict there,
+// and say why it is not. It returns four connections, which are the limit of the two.
+func additiveConns(cl *harness.Cluster) (held []net.Conn) {
+	t, now, old := cl.T, cl.Nodes[:2], cl.Nodes[2]
+	for _, n := range now {
+		testkit.Eventually(t, harness.Patience, func() error {
+			z, err := n.StrictConns("http", "strictly")
+			if err == nil && (z.State != "additive" || !strings.Contains(z.Reason, old.IP)) {
+				err = fmt.Errorf("%s: %+v", n.Name, z)
+			}
+			return err
+		})
+	}
+	counted := func(all, here int) {
+		t.Helper()
+		for _, n := range now {
+			for _, zone := range []string{"requests", "strictly"} {
+				n.CountsConnections("http", zone, all, here)
+			}
+		}
+	}
+	own := old.HoldRequest() // is counted by itself
+	for round := range 2 {
+		for _, n := range now {
+			held = append(held, n.HoldRequest())
+		}
+		counted(2*round+2, round+1)
+	}
+	for _, n := range now {
+		n.Wants(429, "*", "POST", "/hang", "", "Host", "all")
+		n.WaitLog(`limiting connections by strict zone "strictly": the limit is reached as far as this node knows`)
+	}
+	own.Close()
+	return held
+}
+
+// strictConns: now the zone is strict. What was open before it could be counts, and there is never more than the limit.
+func strictConns(cl *harness.Cluster, held []net.Conn) {
+	upgraded := cl.Nodes[2]
+	for _, n := range cl.Nodes {
+		n.DecidesOnConns("http", "strictly", 3)
+		n.Wants(429, "*", "POST", "/hang", "", "Host", "all")
+	}
+	for _, conn := range held[:2] { // one of each
+		conn.Close()
+	}
+	upgraded.CountsConnections("http", "requests", 2, 0)
+	upgraded.HoldStrict("strictly", 2)
+	for _, n := range cl.Nodes {
+		n.CountsConnections("http", "requests", 4, []int{1, 1, 2}[slices.Index(cl.Nodes, n)])
+		n.Wants(429, "*", "POST", "/hang", "", "Host", "all")
+	}
+}
+
 // turnsOfThisRelease: two nodes take turns with health checks, and the previous release checks all servers itself. All
 // see when one fails.
 func turnsOfThisRelease(cl *harness.Cluster, checked *harness.Checked) {
@@ -250,7 +299,7 @@ func turnsOfThisRelease(cl *harness.Cluster, checked *harness.Checked) {
 // namesWhatIsNotShared: the log and the API of a node name the zones that it does not share with the previous release.
 func namesWhatIsNotShared(n *harness.Node) {
 	n.T.Helper()
-	for _, zone := range []string{"app", "requests", "backend health"} {
+	for _, zone := range []string{"app", "requests", "strictly", "backend health"} {
 		n.NamesUnshared(zone)
 	}
 	if v, err := n.View(); err != nil || v.Agree {

@@ -60,6 +60,8 @@ function strictTables() {
     {title: "Rejected for contact", num: true, extra: true, text: (r) => count(r.s.no_lease + r.s.fallback_rejected),
       tip: () => "because this node does not reach the majority of the members"},
     {title: "Admitted alone", num: true, extra: true, text: (r) => count(r.s.fallback_admitted), tip: () => "by this node's share, without the other members"},
+    {title: "Ended", num: true, extra: true, text: (r) => (r.s.ended === undefined ? "" : count(r.s.ended)),
+      tip: () => "connections that this node has ended, because it lost contact to the majority of the members"},
     {title: "Keys", num: true, text: (r) => count(r.s.keys_held), tip: (r) => `this node holds a part of ${plural(r.s.keys_held, "key", "keys")}, and owns ${count(r.s.keys_owned)}`},
   ], {caption: "Strict zones"});
   const keys = new Table([
