@@ -45,6 +45,14 @@ func resolveStatic(ctx context.Context, config *Config) ([]resolved, error) {
 	return list, nil
 }
 
+// Lists reports whether is returns true for one of the addresses of static members, those with "resolve" excepted. The
+// address is not valid for a unix socket.
+func (p *Prepared) Lists(is func(m Member, address netip.AddrPort) bool) bool {
+	return slices.ContainsFunc(p.members, func(r resolved) bool {
+		return slices.ContainsFunc(r.targets, func(t target) bool { return is(r.member, t.address) })
+	})
+}
+
 // lookup finds the addresses of a member, and how long they are valid.
 func lookup(ctx context.Context, config *Config, m Member) ([]target, time.Duration, error) {
 	if m.Unix != "" {

@@ -28,7 +28,7 @@ func hashOf(members []string) uint64 {
 	return zone.KeyHash([]byte(strings.Join(members, "\n") + "\n"))
 }
 
-// seating finds this node's place in the list, or why it has none.
+// seating is the list with this node's place in it, -1 as long as it has not found itself, or why the list is no good.
 func (r *strictRunner) seating() (s *seating, why string) {
 	c := r.carrier
 	c.mu.Lock()
@@ -61,9 +61,6 @@ func (r *strictRunner) seating() (s *seating, why string) {
 	s.hash = hashOf(s.members)
 	if old := r.seats; s.self < 0 && old != nil && old.hash == s.hash {
 		s.self = old.self // an address is dialled anew now and then
-	}
-	if s.self < 0 {
-		return nil, "this node has not found itself in the list of zone_sync_server yet"
 	}
 	return s, ""
 }

@@ -94,6 +94,7 @@ type strictRunner struct {
 	silent   map[*strict.Gate]*missing
 	limits   map[*strict.Gate]*otherLimits
 	fallen   map[*strict.Gate]*fallen
+	unseated unseated
 }
 
 // strictItem is a message that came.
@@ -323,6 +324,11 @@ func (r *strictRunner) look(nowUS int64) {
 		r.closeAll(why, false)
 		return
 	}
+	if wanted.self < 0 {
+		r.closeUnseated(wanted, nowUS)
+		return
+	}
+	r.unseated = unseated{}
 	if older := r.older(wanted); len(older) > 0 {
 		why := fmt.Sprintf("%s does not keep strict limits: upgrade it", strings.Join(older, ", "))
 		r.end(why, true)
@@ -335,20 +341,6 @@ func (r *strictRunner) look(nowUS int64) {
 	r.openGates(nowUS)
 	r.tellDiffering(nowUS)
 	r.tellMissing(nowUS)
-}
-
-// closeAll says why no zone is strict.
-func (r *strictRunner) closeAll(why string, additive bool) {
-	for _, gate := range r.config.Gates {
-		how := withoutMajority(gate)
-		if additive {
-			how = "only adds requests up after the fact"
-		}
-		if gate.Closed() != why {
-			gate.CloseTo(why, additive, clock.SteadyUS())
-		}
-		r.tellOnce(logs.Warn, "strict limits: %v %s: %s", gate, how, why)
-	}
 }
 
 // begin starts the register with what its file has.

@@ -219,3 +219,35 @@ func TestStrictLimitsOfANodeWithAnotherLease(t *testing.T) {
 	decide(cl.Nodes, 3)
 	neverAbove(cl, "/limited")
 }
+
+// TestAStrictNodeThatIsNotInItsList is told at each start and reload, and, if it turns out to be so, in the log. A reload
+// with the right list mends it.
+func TestAStrictNodeThatIsNotInItsList(t *testing.T) {
+	cl := harness.NewCluster(t, 1)
+	n := cl.Nodes[0]
+	right := harness.StrictLimit("")
+	wrong := strings.Replace(right, "{{range .Others}}zone_sync_server {{.}}:9000; {{end}}", "zone_sync_server {{.Net}}.9:9000;", 1)
+	advice := "no zone_sync_server leads to this node, which listens on " + n.IP + ":9000: "
+	found := "none of the addresses in the list of zone_sync_server leads to this node: " + n.Net() + ".9:9000; "
+	n.Configure(wrong)
+	n.Start()
+	n.WaitLog(advice)
+	n.WaitLog(found)
+	n.Wants(429, "*", "GET", "/limited", "", "Host", "all")
+	n.Configure(right)
+	n.Signal(syscall.SIGHUP)
+	n.Decides(1)
+	for text, times := range map[string]int{advice: 1, found: 1} {
+		if got := strings.Count(n.Log(), text); got != times {
+			t.Errorf("the log has %q %d times", text, got)
+		}
+	}
+	n.Configure(wrong)
+	n.Signal(syscall.SIGHUP)
+	testkit.Eventually(t, harness.Patience, func() error {
+		if advised, said := strings.Count(n.Log(), advice), strings.Count(n.Log(), found); advised != 2 || said != 2 {
+			return fmt.Errorf("the log has the advice %d times, and the line about the list %d times", advised, said)
+		}
+		return nil
+	})
+}

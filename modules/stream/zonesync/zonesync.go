@@ -22,6 +22,7 @@ import (
 	"starling/lib/resolver"
 	"starling/logs"
 	"starling/plan"
+	"starling/side"
 	"starling/ssl"
 	"starling/stream"
 	"starling/zone"
@@ -38,6 +39,7 @@ const maxHandshakes = 256
 type state struct {
 	declared bool       // a server has zone_sync
 	node     *conf.Node // of the zone_sync that makes the configuration a cluster node
+	listens  side.Listens
 	config   carrier.Config
 	// prepared is the same, once the configuration starts.
 	prepared *carrier.Prepared
@@ -95,19 +97,14 @@ func build(b *stream.Block) (stream.Handler, error) {
 	if b.Server.TakesDatagrams() {
 		return nil, conf.At(s.node, "\"zone_sync\" requires TCP and cannot be used in a server with \"listen ... udp\"")
 	}
-	mine.node = s.node
+	mine.node, mine.listens = s.node, listensOf(b)
 	config, err := configure(b, s)
 	if err != nil {
 		return nil, err
 	}
 	mine.config = config
-	if b.Plan.Testing { // New looks up the names of static members, as nginx does with -t
-		c, err := carrier.New(config)
-		if err != nil {
-			return nil, err
-		}
-		c.Close()
-		return handle(mine), nil
+	if b.Plan.Testing {
+		return handle(mine), mine.try(b.Plan)
 	}
 	b.Plan.OnStart(func(ctx context.Context) error { return mine.start(ctx, b.Plan) })
 	b.Plan.OnSwitch(func() { mine.join(b.Plan) })
@@ -383,7 +380,9 @@ func (s *state) start(ctx context.Context, p *plan.Plan) (err error) {
 	if s.config.Node.Zones, err = sharedZones(p); err != nil {
 		return err
 	}
-	s.prepared, err = carrier.Prepare(ctx, s.config)
+	if s.prepared, err = carrier.Prepare(ctx, s.config); err == nil {
+		s.advise(p, s.prepared)
+	}
 	return err
 }
 
