@@ -53,7 +53,7 @@ const poll = {
     const rare = this.round % 15 === 0 || state.offline;
     if (rare) [state.writes] = await Promise.all([askWrites(), branches.ask()]);
     if (rare) for (const path of ["nginx", clusterPath, "http/caches"]) needs.add(path);
-    const paths = [...needs];
+    const paths = [...needs, ...(view.more ? view.more() : [])];
     const answers = await Promise.all(paths.map(get));
     this.round++;
     this.at = performance.now();

@@ -8,7 +8,7 @@ function upstreamsView() {
   const element = el("div", {}, el("h1", {}, "Upstreams"), el("div", {class: "row"}, filter,
     el("label", {class: "check", for: "trouble"}, onlyTrouble, "Only those that do not serve")), none, host);
   const groups = new Map();
-  let last;
+  let last, turn = 0;
   const draw = () => {
     const [data, at] = last;
     const all = [];
@@ -24,24 +24,52 @@ function upstreamsView() {
         groups.set(u.key, part = new UpstreamPart(u));
         host.append(part.element);
       }
+      part.differ(data[part.healthPath]);
       part.update(u, at, filter.value.toLowerCase(), onlyTrouble.checked);
     }
   };
+  // more is what the nodes make of a few of the groups, in turns: there can be thousands of groups.
+  const more = () => {
+    const paths = [...groups.values()].map((part) => part.healthPath);
+    const few = paths.length <= groupsAtOnce ? paths : paths.concat(paths).slice(turn % paths.length).slice(0, groupsAtOnce);
+    turn += groupsAtOnce;
+    return few;
+  };
   return {
-    id: "upstreams", element, needs: ["http/upstreams", "stream/upstreams"], search: filter,
+    id: "upstreams", element, needs: ["http/upstreams", "stream/upstreams"], more, search: filter,
     update(data, at) { last = [data, at]; draw(); },
   };
 }
 
+const groupsAtOnce = 4;
+
 class UpstreamPart {
   constructor(u) {
     this.u = u;
+    this.healthPath = pathOf(u.side, "upstreams", u.name, "health");
+    this.differs = el("ul", {class: "problems differs", hidden: true});
     this.bar = el("div", {class: "states"});
     this.note = el("span", {class: "note"});
     this.chart = el("div", {class: "chart wide"});
     this.table = new Table(this.columns(u.side === "http"), {mark: (r) => "server " + kindOf(r.s), none: "No server matches.", caption: "Servers of " + u.name});
     this.element = el("section", {class: "upstream"}, el("h2", {}, u.name, el("small", {}, u.side === "http" ? "" : "stream"), this.note),
-      el("div", {class: "row spread"}, this.bar, this.chart), this.table.element);
+      this.differs, el("div", {class: "row spread"}, this.bar, this.chart), this.table.element);
+  }
+
+  // differ names the health checks that are not the same on all nodes. seen has them for each server again.
+  differ(seen) {
+    const texts = [...new Set((seen || []).flatMap((one) => (one.differs || []).map((d) => {
+      const node = `node ${d.node}${d.host ? ` (${d.host})` : ""}`;
+      const what = d.at ? `The health check in ${one.check} is not that of ${node} in ${d.at}: ${d.terms}`
+        : `${node[0].toUpperCase() + node.slice(1)} has no health check like that in ${one.check}`;
+      return `${what}: ${d.remedy}.`;
+    })))].sort(byName);
+    show(this.differs, texts.length > 0);
+    while (this.differs.children.length > texts.length) this.differs.lastElementChild.remove();
+    texts.forEach((text, i) => {
+      if (!this.differs.children[i]) this.differs.append(el("li"));
+      setText(this.differs.children[i], text);
+    });
   }
 
   columns(http) {
