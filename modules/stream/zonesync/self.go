@@ -107,4 +107,6 @@ func (s *state) absence() string {
 }
 
 // listensOf are the addresses of the block's server.
-func listensOf(b *stream.Block) side.Listens { return conf.SettingsOf[stream.Settings](b.Scope).Listens }
+func listensOf(b *stream.Block) side.Listens {
+	return conf.SettingsOf[stream.Settings](b.Scope).Listens
+}
