@@ -4,10 +4,12 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -18,7 +20,8 @@ const Patience = time.Minute
 // Binary is the path of the starling that Main built for the tests of this package.
 var Binary string
 
-// Main builds starling, runs the tests of a package and ends the process: TestMain of each package calls it.
+// Main builds starling, runs the tests of a package and ends the process: TestMain of each package calls it. Tests that
+// are built with the race detector build starling with it, and its reports fail them.
 func Main(m *testing.M) {
 	code, err := buildAndRun(m)
 	if err != nil {
@@ -34,11 +37,24 @@ func buildAndRun(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	Binary = filepath.Join(dir, "starling")
-	build := exec.Command("go", "build", "-o", Binary, "starling")
+	build := exec.Command("go", "build", fmt.Sprintf("-race=%t", Raced), "-o", Binary, "starling")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return 0, fmt.Errorf("building starling: %w", err)
 	}
+	races := filepath.Join(dir, "races") // of programs that are no nodes
+	setting, err := reportTo(races)
+	if err := errors.Join(err, os.Chmod(dir, 0o755)); err != nil { // a program of root becomes nobody
+		return 0, err
+	}
+	name, value, _ := strings.Cut(setting, "=")
+	if err := os.Setenv(name, value); err != nil {
+		return 0, err
+	}
 	code = m.Run()
-	return code, os.RemoveAll(dir)
+	text, err := reports(races)
+	if text != "" {
+		err = errors.Join(err, fmt.Errorf("the race detector reports:\n%s", text))
+	}
+	return code, errors.Join(err, os.RemoveAll(dir))
 }

@@ -31,6 +31,11 @@ func (n *Node) Launch() {
 	n.heir = 0
 	n.cmd = exec.Command(cmp.Or(n.Program, Binary), "-p", n.Dir+"/", "-c", "nginx.conf", "-e", "error.log")
 	n.cmd.Stderr = &n.stderr
+	setting, err := reportTo(n.reportsFolder())
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	n.cmd.Env = append(os.Environ(), setting)
 	n.exited = make(chan struct{})
 	if err := n.there(n.cmd.Start); err != nil {
 		n.T.Fatal(err)
@@ -150,6 +155,7 @@ func (n *Node) cleanup() {
 	if n.cmd == nil {
 		return
 	}
+	n.checkRaces()
 	for line := range strings.Lines(n.stderr.String() + n.Log()) {
 		for _, bad := range []string{"[alert]", "[emerg]", "panic", "goroutine "} {
 			if strings.Contains(line, bad) && (n.Excused == "" || !strings.Contains(line, n.Excused)) {
