@@ -28,9 +28,9 @@ const ssiFailed = "[an error occurred while processing the directive]"
 var ssiForbidden = "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n" +
 	"<hr><center>" + version.Server + "</center>\r\n</body>\r\n</html>\r\n"
 
-// startSSI serves pages from files; names ending in .txt have no commands.
-func startSSI(t *testing.T, pages map[string]string, more string) *webtest.Server {
-	dir := t.TempDir()
+// writePages makes a folder with pages.
+func writePages(t *testing.T, pages map[string]string) (dir string) {
+	dir = t.TempDir()
 	for name, text := range pages {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)
@@ -39,7 +39,12 @@ func startSSI(t *testing.T, pages map[string]string, more string) *webtest.Serve
 			t.Fatal(err)
 		}
 	}
-	return webtest.Start(t, ssiFamilies, "server { root "+dir+"; ssi on; "+more+" }")
+	return dir
+}
+
+// startSSI serves pages from files; names ending in .txt have no commands.
+func startSSI(t *testing.T, pages map[string]string, more string) *webtest.Server {
+	return webtest.Start(t, ssiFamilies, "server { root "+writePages(t, pages)+"; ssi on; "+more+" }")
 }
 
 func ssiPage(s *webtest.Server, target string) string {

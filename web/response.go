@@ -133,12 +133,13 @@ func (r *Request) cleanHead() error {
 	return errReplaced
 }
 
-// filter asks the filters for their bodies.
+// filter asks the filters for their bodies. One whose output is dropped must not run: it could make parts of a response
+// to the client that has none for them.
 func (r *Request) filter() {
 	r.bodies = r.bodies[:0]
-	l := r.Location
+	l, dropped := r.Location, r.Dropped()
 	for _, filter := range l.filters[:l.joint] {
-		if body := filter(r); body != nil {
+		if body := filter(r); body != nil && !dropped {
 			r.bodies = append(r.bodies, body)
 		}
 	}
@@ -147,7 +148,7 @@ func (r *Request) filter() {
 		return // the client's request has the joint filters
 	}
 	for _, filter := range l.filters[l.joint:] {
-		if body := filter(r); body != nil {
+		if body := filter(r); body != nil && !dropped {
 			r.bodies = append(r.bodies, body)
 		}
 	}

@@ -51,6 +51,7 @@ type Sub struct {
 	done    chan struct{} // closed when it has ended; nil before Start
 	before  *Sub          // started before this one by the same parent: it is logged first
 	resume  Handler       // of Subrequest.Continue
+	breaks  bool          // it ends the response to the client, too
 }
 
 // family is the state shared by all requests of one client request.
@@ -82,6 +83,7 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	child := r.site.take(r.Conn)
 	sub := &child.sub
 	sub.request, sub.at, sub.done, sub.before, sub.resume = child, fromServerRewrite, nil, nil, s.Continue
+	sub.breaks = false
 	sub.memory = memoryWire{keepBytes: s.KeepBytes, body: sub.memory.body[:0]}
 	sub.memory.bare = s.Bare
 	sub.memory.turn = r.sub.memory.turn
@@ -134,6 +136,24 @@ func (r *Request) clone(parent *Request) {
 	r.sub.at = fromContent
 }
 
+// Dropped reports whether the body of the response goes nowhere: of a subrequest for its status, or of a mirror.
+func (r *Request) Dropped() bool {
+	m := &r.sub.memory
+	return r.parent != nil && m.partOf == nil && m.keepBytes == 0
+}
+
+// breakParents ends the requests around a subrequest, as far as their goroutine is its own: one that was started tells
+// its parent when that joins it.
+func (r *Request) breakParents() {
+	for ; r.parent != nil; r = r.parent {
+		if r.sub.done != nil {
+			r.sub.breaks = true
+			return
+		}
+		r.parent.Break()
+	}
+}
+
 // Request is the subrequest before it is served: a family can give it state.
 func (s *Sub) Request() *Request { return s.request }
 
@@ -160,6 +180,7 @@ func (s *Sub) Append() {
 // Start serves the subrequest in parallel to its parent, which ends no sooner. That of a Part returns when the part
 // waits for something (Waits) or has ended; Join sends the part.
 func (s *Sub) Start() {
+	s.request.parent.prepareStart()
 	s.memory.beside = true
 	if s.memory.partOf != nil {
 		s.memory.turn = newTurn(s.memory.partOf, s.memory.turn)

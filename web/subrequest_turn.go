@@ -119,5 +119,10 @@ func (s *Sub) Join() *Request {
 		s.memory.turn.begin()
 		s.request.parent.Waits() // at least it may
 	}
-	return s.Wait()
+	ended := s.Wait()
+	if s.breaks {
+		ended.parent.Break()
+		ended.parent.breakParents()
+	}
+	return ended
 }

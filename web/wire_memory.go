@@ -63,9 +63,7 @@ func (w *memoryWire) check(r *Request, bytes int64) error {
 		return nil
 	}
 	r.Logf(logs.Error, "too big subrequest response: %d bytes; subrequest_output_buffer_size is %d", bytes, limit)
-	for root := r.parent; root != nil && !w.beside; root = root.parent {
-		root.Break()
-	}
+	r.breakParents()
 	return ErrBroken
 }
 

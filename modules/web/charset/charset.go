@@ -29,6 +29,9 @@ func build(b *web.Block) (web.Filter, error) {
 
 // filter is ngx_http_charset_header_filter.
 func (f *namer) filter(r *web.Request) web.Body {
+	if r.Dropped() {
+		return nil // the client gets nothing of it, and its request may not know its own charset yet
+	}
 	mediaType, own := web.SplitCharset(r.Out.ContentType)
 	to := f.wanted(r, own)
 	if len(to) == 0 {

@@ -18,7 +18,26 @@ import (
 
 // part is the state of one configuration.
 type part struct {
-	reset vars.Template[*web.Request] // $uid_reset
+	reset    vars.Template[*web.Request] // $uid_reset
+	prepares bool                        // see prepare
+}
+
+// prepared are the values of $uid_got and $uid_set for subrequests that are served in parallel; nil if there is none.
+type prepared struct{ got, set []byte }
+
+// prepare chooses the identifier: a mirror may tell it to its server before the client gets it.
+func prepare(client *web.Request) {
+	if side.DataOf[prepared](client) != nil {
+		return // others read it
+	}
+	x := &prepared{}
+	if got, has := appendGot(client, "", nil); has {
+		x.got = got
+	}
+	if set, has := appendSet(client, "", nil); has {
+		x.set = set
+	}
+	client.Slot(side.SlotOf[prepared](&web.Side, client.Plan())).Data = x
 }
 
 const (
@@ -48,6 +67,11 @@ func build(b *web.Block) (web.Filter, error) {
 		return nil, err
 	}
 	s := conf.SettingsOf[Settings](b.Scope)
+	if s.mode != modeOff && !w.prepares {
+		w.prepares = true
+		side.SlotOf[prepared](&web.Side, b.Plan)
+		web.BeforeStart(b.Plan, prepare)
+	}
 	if s.mode < modeV1 {
 		return nil, nil
 	}
@@ -57,6 +81,13 @@ func build(b *web.Block) (web.Filter, error) {
 		}
 		return nil
 	}, nil
+}
+
+func preparedFor(r *web.Request) prepared {
+	if x := side.DataOf[prepared](client(r)); x != nil {
+		return *x
+	}
+	return prepared{} // no location has userid
 }
 
 // client is the request of the client, whose cookie counts in subrequests too.
@@ -195,6 +226,10 @@ func appendCookieTime(dst []byte, t time.Time) []byte {
 }
 
 func appendGot(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+	if r.Beside() {
+		x := preparedFor(r)
+		return append(dst, x.got...), len(x.got) > 0
+	}
 	r = client(r)
 	s := conf.SettingsOf[Settings](r.Location.Scope)
 	if s.mode == modeOff {
@@ -208,6 +243,10 @@ func appendGot(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 }
 
 func appendSet(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+	if r.Beside() {
+		x := preparedFor(r)
+		return append(dst, x.set...), len(x.set) > 0
+	}
 	r = client(r)
 	s := conf.SettingsOf[Settings](r.Location.Scope)
 	if s.mode < modeV1 {
