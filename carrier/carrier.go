@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,7 @@ func (m Member) String() string {
 	if m.Unix != "" {
 		return "unix:" + m.Unix
 	}
-	return fmt.Sprintf("%s:%d", m.Host, m.Port)
+	return net.JoinHostPort(m.Host, strconv.Itoa(m.Port))
 }
 
 // Resolver looks names up. The duration is how long the answer is valid.

@@ -35,14 +35,19 @@ func (r *strictRunner) seating() (s *seating, why string) {
 	members, link := slices.Clone(c.members), c.link
 	c.mu.Unlock()
 	s = &seating{self: -1}
-	byName := map[string]string{}
+	byName, byAddress := map[string]string{}, map[string]Member{}
 	for _, m := range members {
 		if m.member.Resolve || len(m.targets) != 1 {
 			return nil, fmt.Sprintf("zone_sync_server %s must be one address, without \"resolve\": all nodes need the "+
 				"same list", m.member)
 		}
 		s.members = append(s.members, m.member.String())
-		byName[m.member.String()] = m.targets[0].key()
+		address := m.targets[0].key()
+		if first, twice := byAddress[address]; twice {
+			return nil, fmt.Sprintf("zone_sync_server %s and %s are one address, %s: a member has one place in the "+
+				"list, so remove one of them on all nodes", first, m.member, address)
+		}
+		byName[m.member.String()], byAddress[address] = address, m.member
 	}
 	slices.Sort(s.members)
 	selves := c.Selves()
@@ -91,6 +96,11 @@ func (w *wrote) note(same bool, nowUS int64) {
 	}
 }
 
+// differs reports whether the member's last letters were those of another list.
+func (w *wrote) differs(nowUS, leaseUS int64) bool {
+	return w.otherUS > max(w.sameUS, nowUS-max(muteUS, 5*leaseUS))
+}
+
 // muteUS is for how long a connected member must have sent no letter before it counts as one without a register. A
 // member without a group announces itself every 200 ms, or 4/3 of a longer lease.
 const muteUS = 2_000_000
@@ -112,7 +122,7 @@ func (r *strictRunner) unfounded(nowUS int64) string {
 			absent = append(absent, s.members[i])
 		case *met == 0:
 			*met = nowUS
-		case w.otherUS > max(w.sameUS, nowUS-max(muteUS, 5*r.leaseUS)):
+		case w.differs(nowUS, r.leaseUS):
 			other = append(other, s.members[i])
 		case nowUS-max(*met, w.sameUS) >= max(muteUS, 5*r.leaseUS):
 			mute = append(mute, s.members[i])
@@ -125,8 +135,8 @@ func (r *strictRunner) unfounded(nowUS int64) string {
 		}
 	}
 	add(other, "connected with another list of zone_sync_server: %s (make the lists the same and reload)")
-	add(mute, "connected without a strict zone: %s (add the \"strict\" zones of this node and zone_sync_strict_state "+
-		"there and reload; if it has them, its log says what is wrong)")
+	add(mute, "connected and silent: %s (make its list of zone_sync_server the same, add the \"strict\" zones of this "+
+		"node and zone_sync_strict_state there and reload; if it has them, its log says what is wrong)")
 	add(absent, "missing: %s")
 	if len(whys) == 0 {
 		return "the members are about to agree on their list"

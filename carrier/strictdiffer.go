@@ -89,6 +89,9 @@ func (r *strictRunner) tellMissing(nowUS int64) {
 			delete(r.silent, gate)
 		}
 	}
+	r.mu.Lock()
+	letters := r.wrote
+	r.mu.Unlock()
 	for gate := range r.open {
 		if r.silent[gate] == nil {
 			r.silent[gate] = &missing{}
@@ -96,7 +99,12 @@ func (r *strictRunner) tellMissing(nowUS int64) {
 		for seat, member := range r.seats.members {
 			connected, _ := r.carrier.node.KeepsStrict(r.seats.addresses[seat])
 			silent := r.silent[gate].note(strict.Seat(seat), connected, nowUS)
-			if silent && strict.Seat(seat) != r.seats.self && !r.others[seat].lasts(nowUS) {
+			switch {
+			case !silent || strict.Seat(seat) == r.seats.self || r.others[seat].lasts(nowUS):
+			case letters[seat].differs(nowUS, r.leaseUS):
+				r.tellOnce(logs.Warn, "strict limits: member %s has another list of zone_sync_server and takes no "+
+					"part in %v: make the lists the same and reload", member, gate)
+			default:
 				r.tellOnce(logs.Warn, "strict limits: member %s is connected and takes no part in %v: if its "+
 					"configuration lacks \"strict\", it admits requests beside the limit; add \"strict\" there, or "+
 					"remove it from all nodes", member, gate)

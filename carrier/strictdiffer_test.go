@@ -2,6 +2,7 @@ package carrier
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,27 +122,46 @@ func TestMembersWithAnotherLimitAreNamed(t *testing.T) {
 	}
 }
 
-// A member that has a strict zone without strict is named by the others, and only that one.
-func TestMembersWithoutAStrictZoneAreNamed(t *testing.T) {
-	nodes, _ := strictMesh(t, 3, nil)
-	allReady(t, nodes)
-	config := nodes[2].config
-	config.Strict = nil
-	if err := nodes[2].carrier.Reload(config); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, func() error {
-		for _, n := range nodes[:2] {
-			if line := n.log.find("takes no part in"); !strings.Contains(line, fmt.Sprint(nodes[2].member())) {
-				return fmt.Errorf("node %d has not named node 2: %q", n.index, line)
+// A member that takes no part in a strict zone any more is named by the others, with what to do, and only that one.
+func TestMembersThatTakeNoPartAreNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"without strict": {
+			func(config *Config) { config.Strict = nil },
+			`member %s is connected and takes no part in zone "lim": if its configuration lacks "strict"`,
+		},
+		"another list": {
+			func(config *Config) { config.Members = append(config.Members, Member{Host: "127.0.0.1", Port: 1}) },
+			`member %s has another list of zone_sync_server and takes no part in zone "lim"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nodes, _ := strictMesh(t, 3, nil)
+			allReady(t, nodes)
+			config := nodes[2].config
+			config.Members = slices.Clone(config.Members)
+			c.change(&config)
+			if err := nodes[2].carrier.Reload(config); err != nil {
+				t.Fatal(err)
 			}
-		}
-		return nil
-	})
-	for _, n := range nodes[:2] {
-		if got := n.log.count("takes no part in"); got != 1 {
-			t.Errorf("node %d has %d such lines, want 1", n.index, got)
-		}
+			want := fmt.Sprintf(c.want, nodes[2].member())
+			eventually(t, func() error {
+				for _, n := range nodes[:2] {
+					if line := n.log.find("takes no part in"); !strings.Contains(line, want) {
+						return fmt.Errorf("node %d has not named node 2: %q, want %q", n.index, line, want)
+					}
+				}
+				return nil
+			})
+			for _, n := range nodes[:2] {
+				if got := n.log.count("takes no part in"); got != 1 {
+					t.Errorf("node %d has %d such lines, want 1", n.index, got)
+				}
+			}
+		})
 	}
 }
 

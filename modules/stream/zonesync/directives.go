@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -178,8 +179,17 @@ func parseMember(a *conf.Args) (carrier.Member, error) {
 	if err != nil || n == 0 || n > math.MaxUint16 {
 		return m, fmt.Errorf("invalid port in zone_sync_server \"%s\"", address)
 	}
-	m.Host, m.Port = host, int(n)
+	m.Host, m.Port = canonicalHost(host), int(n)
 	return m, nil
+}
+
+// canonicalHost writes a host in one way, because nodes with strict zones compare their lists as texts, and because a
+// member that is written in two ways is one member.
+func canonicalHost(host string) string {
+	if address, err := netip.ParseAddr(host); err == nil {
+		return address.Unmap().String()
+	}
+	return strings.ToLower(host)
 }
 
 // serverParams explains the parameters of zone_sync_server.

@@ -2,6 +2,7 @@ package zonesync
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"starling/carrier"
@@ -91,11 +92,21 @@ func strictLimits(b *stream.Block, s *Settings) (*carrier.StrictConfig, error) {
 	}
 	for _, m := range s.Members {
 		if m.Resolve {
-			return nil, conf.At(s.node, "strict zones require a list of members that all nodes have alike: remove "+
-				"\"resolve\" from zone_sync_server \"%s\" in %s", m, m.Line)
+			return nil, conf.At(resolving(b.Scope.Node), "strict zones require a list of members that all nodes have "+
+				"alike: remove \"resolve\" from zone_sync_server \"%s\"", m)
 		}
 	}
 	return c, nil
+}
+
+// resolving is the first line of a server that lists members with "resolve".
+func resolving(server *conf.Node) *conf.Node {
+	for _, line := range server.Block {
+		if line.Name == "zone_sync_server" && slices.Contains(line.Words, "resolve") {
+			return line
+		}
+	}
+	return server
 }
 
 // tellStrict tells the operator what cannot be had with so many members.
