@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// addon is a module for nginx that neither nginx nor NGINX Plus has, and starling does not support.
+// addon is a module for nginx that neither nginx nor NGINX Plus has built in, and starling does not support.
 type addon struct {
 	module string
 	// names are its directives; a star stands for any beginning or end.
@@ -27,6 +27,16 @@ var thirdParties = []addon{
 		"use status_zone, the API and metrics"},
 	{"nginx-module-sts", []string{"stream_server_traffic_status*"}, "use status_zone, the API and metrics"},
 	{"ModSecurity-nginx", []string{"modsecurity", "modsecurity_*"}, "put a firewall for web applications before it"},
+	{"F5 WAF for NGINX", []string{"app_protect_*"}, "put a firewall for web applications before it"},
+	{"naxsi", []string{"SecRulesEnabled", "SecRulesDisabled", "LearningMode", "MainRule", "BasicRule", "CheckRule",
+		"DeniedUrl"}, "put a firewall for web applications before it"},
+	{"spnego-http-auth-nginx-module", []string{"auth_gss", "auth_gss_*"},
+		"use auth_request with a service for Kerberos"},
+	{"encrypted-session-nginx-module", []string{"encrypted_session_*", "set_encrypt_session", "set_decrypt_session"},
+		"let the application do it"},
+	{"nginx_cookie_flag_module", []string{"set_cookie_flag"}, "use proxy_cookie_flags"},
+	{"nginx-datadog", []string{"datadog_*"}, "use otel_trace"},
+	{"nginx-vod-module", []string{"vod", "vod_*"}, "serve the files as they are, or keep nginx for them"},
 	{"ngx_cache_purge", []string{"fastcgi_cache_purge", "uwsgi_cache_purge", "scgi_cache_purge"},
 		"put a cache, such as Varnish, between starling and the servers"},
 	{"ngx_http_redis", []string{"redis_pass", "redis_*", "redis2_*"},
@@ -85,17 +95,20 @@ func matchesPattern(pattern, name string) bool {
 }
 
 // thirdPartyFiles are the files of these modules, as distributions load them. Some of them need ndk, which does nothing
-// itself.
+// itself; fips_check only writes a line to the log.
 var thirdPartyFiles = []string{
-	"ndk_http_module", "ngx_http_auth_digest_module", "ngx_http_auth_ldap_module", "ngx_http_auth_pam_module",
-	"ngx_http_cache_purge_module", "ngx_http_dav_ext_module", "ngx_http_echo_module", "ngx_http_fancyindex_module",
-	"ngx_http_headers_more_filter_module", "ngx_http_lua_module", "ngx_http_lua_upstream_module",
-	"ngx_http_memc_module", "ngx_http_modsecurity_module", "ngx_http_opentracing_module",
-	"ngx_http_redis2_module", "ngx_http_redis_module", "ngx_http_set_misc_module", "ngx_http_shibboleth_module",
+	"ndk_http_module", "ngx_fips_check_module", "ngx_http_app_protect_dos_module", "ngx_http_app_protect_module",
+	"ngx_http_auth_digest_module", "ngx_http_auth_ldap_module", "ngx_http_auth_pam_module",
+	"ngx_http_auth_spnego_module", "ngx_http_cache_purge_module", "ngx_http_cookie_flag_filter_module",
+	"ngx_http_datadog_module", "ngx_http_dav_ext_module", "ngx_http_echo_module",
+	"ngx_http_encrypted_session_module", "ngx_http_fancyindex_module", "ngx_http_headers_more_filter_module",
+	"ngx_http_lua_module", "ngx_http_lua_upstream_module", "ngx_http_memc_module", "ngx_http_modsecurity_module",
+	"ngx_http_naxsi_module", "ngx_http_opentracing_module", "ngx_http_passenger_module", "ngx_http_redis2_module",
+	"ngx_http_redis_module", "ngx_http_set_misc_module", "ngx_http_shibboleth_module",
 	"ngx_http_srcache_filter_module", "ngx_http_stream_server_traffic_status_module",
 	"ngx_http_subs_filter_module", "ngx_http_testcookie_access_module", "ngx_http_upload_module",
 	"ngx_http_uploadprogress_module", "ngx_http_upstream_fair_module", "ngx_http_vhost_traffic_status_module",
-	"ngx_nchan_module", "ngx_pagespeed", "ngx_rtmp_module", "ngx_stream_lua_module",
+	"ngx_http_vod_module", "ngx_nchan_module", "ngx_pagespeed", "ngx_rtmp_module", "ngx_stream_lua_module",
 	"ngx_stream_server_traffic_status_module",
 }
 

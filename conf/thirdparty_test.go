@@ -38,6 +38,14 @@ func TestThirdPartyModulesAreNamed(t *testing.T) {
 		"track_uploads":    "(module nginx-upload-progress-module)",
 		"check":            "use health_check (",
 		"dav_access":       "WebDAV", // one of nginx
+
+		"app_protect_enable":     "put a firewall for web applications before it (module F5 WAF for NGINX)",
+		"app_protect_dos_enable": "(module F5 WAF for NGINX)",
+		"auth_gss_realm":         "Kerberos",
+		"set_encrypt_session":    "(module encrypted-session-nginx-module)",
+		"set_cookie_flag":        "use proxy_cookie_flags",
+		"CheckRule":              "(module naxsi)",
+		"vod":                    "(module nginx-vod-module)",
 	} {
 		if got := conf.Instead(name); !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", name, got, want)

@@ -65,8 +65,11 @@ const minKeyBytes = 2 * 4096
 func (f *Family) setCachePath(a *conf.Args) error {
 	p := side.PlanOf(a)
 	s := cache.DefaultSettings()
+	if a.Words[0] != "" && strings.Trim(a.Words[0], "/") == "" {
+		return fmt.Errorf("the root folder cannot be the folder of a cache")
+	}
 	s.Path = p.PrefixPath(strings.TrimSuffix(a.Words[0], "/"))
-	if s.Path == "" || strings.Trim(s.Path, "/") == "" {
+	if strings.Trim(s.Path, "/") == "" { // an empty word is the prefix
 		return fmt.Errorf("the root folder cannot be the folder of a cache")
 	}
 	err := setKeysZone(a, &s)

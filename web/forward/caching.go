@@ -1,8 +1,10 @@
 package forward
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +77,7 @@ func cacheDirectives[S any](d declarer[S]) []conf.Directive {
 			"not empty and not 0.", func(s *S) *[]vars.Template[*web.Request] { return &at(s).bypass }),
 		d.conditions("_no_cache", "Does not store a response if a value is not empty and not 0.",
 			func(s *S) *[]vars.Template[*web.Request] { return &at(s).noCache }),
-		d.conditions("_cache_purge", "Makes a request a purge if a value is not empty and not 0: the response of its "+
+		d.purgeConditions("Makes a request a purge if a value is not empty and not 0: the response of its "+
 			"key is removed with its variants, or those of all keys that begin with the text before a final `*`. The "+
 			"answer is 204, or 404 if there is none. In a cache with `sync` the purge holds on all nodes of the "+
 			"cluster, and the answer is 204.",
@@ -166,6 +168,35 @@ func (d declarer[S]) conditions(name, doc string, at func(*S) *[]vars.Template[*
 	}))
 	one.Repeat = true
 	return one
+}
+
+// purgeConditions declares PREFIX_cache_purge. Module ngx_cache_purge has a directive of that name whose words are not
+// conditions: they would make every request a purge.
+func (d declarer[S]) purgeConditions(doc string, at func(*S) *[]vars.Template[*web.Request]) conf.Directive {
+	one := d.one("_cache_purge", "<text>...", "", doc, conf.Raw(func(s *S, a *conf.Args) error {
+		name := d.family.Prefix + "_cache_purge"
+		if slices.Contains(a.Words[1:], "from") {
+			return errors.New(otherPurge(name))
+		}
+		if len(a.Words) > 1 { // ZONE KEY
+			p, first, node := side.PlanOf(a), a.Words[0], a.Node
+			p.OnLink(func() error {
+				if plan.Part[caches](p).find(d.family, first) != nil {
+					return conf.At(node, "%s", otherPurge(name))
+				}
+				return nil
+			})
+		}
+		return web.AddConditions(at(s), a)
+	}))
+	one.Repeat = true
+	return one
+}
+
+func otherPurge(name string) string {
+	return fmt.Sprintf("\"%s\" has the words of module ngx_cache_purge, which would make every request a purge here: "+
+		"use one variable that \"map\" sets to 1 for the method PURGE and the clients that may purge, in the location "+
+		"with the cache", name)
 }
 
 func compileTo(to **vars.Template[*web.Request], a *conf.Args) error {
