@@ -16,8 +16,8 @@ func HTTP2Preface(unread []byte) (is, maybe bool) {
 	// As a request of HTTP/1, a first line of at least three words without a protocol would be bad; if HTTP/2 is
 	// enabled too, it is an invalid preface.
 	line, _, whole := bytes.Cut(unread, []byte{'\n'})
-	if !whole {
-		return false, len(unread) < prefaceBytes
+	if !whole { // what is not HTTP at all, such as TLS, gets its answer at once
+		return false, len(unread) < prefaceBytes && checkMethod(unread, len(unread)) == nil
 	}
 	return len(bytes.Fields(line)) >= 3 && !bytes.Contains(line, []byte("HTTP/")), false
 }

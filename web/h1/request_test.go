@@ -279,7 +279,8 @@ func TestHTTP2Preface(t *testing.T) {
 		"PRI * HTTP/2.0\r\n": {true, false}, "PRI * HTTP/2.0\r": {false, true}, "PRI * HTTP/2.0\r\n\r\nXX": {true, false},
 		"INVALID CONNECTION PREFACE\r\n\r\n": {true, false}, "INVALID CONNECTION PREFACE": {false, true}, "GET /\r\n": {false, false},
 		"GET / HTTP/1.1\r\n": {false, false}, "GET /a b HTTP/1.1\r\n": {false, false}, "GET /a HTTP/x\n": {false, false}, "\r\n": {false, false},
-		"GET /" + strings.Repeat("a", 60): {false, false},
+		"GET /" + strings.Repeat("a", 60): {false, false}, "\x16\x03\x01\x02\x00": {false, false}, "get / ": {false, false}, "P\x00": {false, false},
+		"M-SEARCH": {false, true}, "\r": {false, false},
 	} {
 		if is, maybe := HTTP2Preface([]byte(text)); is != want[0] || maybe != want[1] {
 			t.Errorf("%q: got %v %v", text, is, maybe)
