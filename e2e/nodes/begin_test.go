@@ -47,7 +47,10 @@ func TestNodesThatStartTogetherFromStateWait(t *testing.T) {
 // for the other one before it has read the file, and that one, which finds it there but silent, holds its clients back
 // until it has the pairs.
 func TestANodeThatLoadsItsStateIsWaitedFor(t *testing.T) {
-	const few, many = 10, 400_000
+	few, many := 10, 400_000
+	if harness.Raced {
+		many = 50_000 // which take as long
+	}
 	cl := harness.NewCluster(t, 2)
 	cl.ConfigureAll(
 		strings.NewReplacer("zone=one:32k", "zone=one:256m",

@@ -207,8 +207,12 @@ func TestASessionThatANodeLacksIsAskedFor(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.Body), &q); err != nil {
 		t.Fatal(err)
 	}
-	// On a busy machine an answer can take more than the 2 ms for which a request waits.
-	if lost := q.Questions.Timeouts + q.Questions.Skipped; right < logins-lost || q.Questions.Found < logins/4 {
+	// On a busy machine an answer can take more than the 2 ms for which a request waits; with the race detector, most do.
+	found := logins / 4
+	if harness.Raced {
+		found = 1
+	}
+	if lost := q.Questions.Timeouts + q.Questions.Skipped; right < logins-lost || q.Questions.Found < found {
 		t.Errorf("%d of %d requests went to the right server; %+v", right, logins, q.Questions)
 	}
 }
