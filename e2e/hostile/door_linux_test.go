@@ -100,7 +100,7 @@ func TestHostileConnectionsCostLittleMemory(t *testing.T) {
 				float64(grown)/float64(open),
 				harness.Milliseconds(took),
 			)
-			if most := baseKB + attack.mostKB*open; grown > most {
+			if most := baseKB + attack.mostKB*open; grown > most && !harness.Raced { // else it measures the race detector
 				t.Errorf("%d connections made the node grow by %d KB, want at most %d KB", open, grown, most)
 			}
 			if attack.mostKB == 0 {

@@ -308,7 +308,7 @@ func TestBytesCostTheirBytes(t *testing.T) {
 			}
 		}
 	}
-	if more := n.ResidentKB() - before; more > 30<<10 {
+	if more := n.ResidentKB() - before; more > 30<<10 && !harness.Raced { // else it measures the race detector
 		t.Errorf("200 connections cost %d KB", more)
 	}
 	for _, records := range [][]byte{{0x80, 0x80, 0x80, 8, 0xfe, 1, 0}} { // of a type that is known, the connection ends
