@@ -5,10 +5,13 @@ package harness
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +19,10 @@ import (
 
 // Patience bounds every wait of these tests; a healthy run needs a small part of it even on a loaded machine.
 const Patience = time.Minute
+
+// atOnce is how many tests of a package run at once at least. They wait for most of their time, and by default there are
+// only as many as processors; -parallel says otherwise.
+const atOnce = 6
 
 // Binary is the path of the starling that Main built for the tests of this package.
 var Binary string
@@ -49,6 +56,9 @@ func buildAndRun(m *testing.M) (code int, err error) {
 	}
 	name, value, _ := strings.Cut(setting, "=")
 	if err := os.Setenv(name, value); err != nil {
+		return 0, err
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(max(atOnce, runtime.GOMAXPROCS(0)))); err != nil {
 		return 0, err
 	}
 	code = m.Run()

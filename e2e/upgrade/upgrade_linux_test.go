@@ -111,6 +111,9 @@ func TestUpgradeUnderLoad(t *testing.T) {
 // howMany is the number of sessions before the first upgrade. Those of a cluster take twice the work, so there are fewer,
 // except in a full run.
 func howMany(inCluster bool) int {
+	if harness.Raced {
+		return 5_000 // which take as long
+	}
 	if inCluster && os.Getenv("STARLING_LONG") == "" {
 		return 20_000
 	}
