@@ -20,8 +20,8 @@ import (
 // Patience bounds every wait of these tests; a healthy run needs a small part of it even on a loaded machine.
 const Patience = time.Minute
 
-// atOnce is how many tests of a package run at once at least. They wait for most of their time, and by default there are
-// only as many as processors; -parallel says otherwise.
+// atOnce is how many tests of a package run at once at least: they wait for most of their time. The default of go test
+// is the number of processors.
 const atOnce = 6
 
 // Binary is the path of the starling that Main built for the tests of this package.

@@ -16,7 +16,7 @@ func reportTo(folder string) (setting string, err error) {
 	// A node of root becomes nobody.
 	err = errors.Join(os.MkdirAll(folder, 0o700), os.Chmod(folder, 0o777))
 	// By default, a program waits a second before it ends.
-	return "GORACE=atexit_sleep_ms=0 log_path=" + filepath.Join(folder, "report"), err
+	return "GORACE=atexit_sleep_ms=0 log_path='" + filepath.Join(folder, "report") + "'", err
 }
 
 // reports are what programs have reported below a folder, which need not be there.
