@@ -14,7 +14,7 @@ import (
 // everything is one node with all three kinds of state, members by DNS and mutual TLS: the guide's pieces in one file.
 const everything = `http {
 	resolver {{.Net}}.53:5353 valid=20s;
-	limit_req_zone $remote_addr zone=req:1M rate=100r/s sync;
+	limit_req_zone $remote_addr zone=req:1M rate=1r/m sync;
 	keyval_zone zone=one:32k state={{.Dir}}/one.keyval sync;
 	keyval $arg_text $text zone=one;
 
