@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"cmp"
+	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,11 +121,50 @@ func (g *Group) write(e *Edit, now clock.Reading) error {
 	return g.save(nil)
 }
 
+// Forget makes the servers whose edits the cluster has lost what this node's configuration says. It looks at all
+// servers, because nobody knows which edits there were.
+func (g *Group) Forget(now clock.Reading) error {
+	g.changes.Lock()
+	defer g.changes.Unlock()
+	var errs []error
+	for _, key := range g.editedKeys() {
+		if _, known := g.sharing.cluster.Read(key, now); !known {
+			errs = append(errs, g.become(key, nil, now))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// editedKeys are those of the servers that an edit has changed, added or removed, as far as the group shows it.
+func (g *Group) editedKeys() (keys []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	there := map[string]bool{}
+	g.each(func(s *Server) {
+		key := s.key()
+		if there[key] = true; s.edit != nil {
+			keys = append(keys, key)
+		}
+	})
+	for i := range g.sharing.own {
+		if key := g.sharing.own[i].Key(); !there[key] {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
 func (g *Group) followKey(key string, now clock.Reading) error {
 	e, known := g.sharing.cluster.Read(key, now)
 	if !known {
 		return nil
 	}
+	return g.become(key, e, now)
+}
+
+// become makes the servers with a key what an edit says, or, without one, the configuration; under the lock of changes.
+func (g *Group) become(key string, e *Edit, now clock.Reading) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	defer g.serve(now)

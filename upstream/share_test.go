@@ -357,3 +357,35 @@ func TestAServerComesBackAsABackup(t *testing.T) {
 		want(t, g, "1=10.0.0.2:80, 2=10.0.0.1:80 backup by node0")
 	}
 }
+
+// TestLostEditsAreForgotten: a cluster that has lost edits leaves the servers of the configuration, and those whose edits
+// it still has, also if they were deleted.
+func TestLostEditsAreForgotten(t *testing.T) {
+	b, nodes := shared(t, "10.0.0.1:80 10.0.0.2:80 10.0.0.3:80 10.0.0.4:80")
+	g := nodes[0]
+	done := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id := range 4 {
+		if id%2 == 0 {
+			done(g.Remove(id, start))
+			continue
+		}
+		_, err := g.Change(id, Change{Weight: set(7)}, start)
+		done(err)
+	}
+	for _, text := range []string{"10.0.0.5:80", "10.0.0.6:80"} {
+		_, err := g.AddNew(NewSettings(text, tcp(text)), start)
+		done(err)
+	}
+	done(g.Forget(start))
+	want(t, g, "1=10.0.0.2:80 weight=7 by node0, 3=10.0.0.4:80 weight=7 by node0, 4=10.0.0.5:80 by node0, 5=10.0.0.6:80 by node0")
+	for _, lost := range []string{"10.0.0.1:80", "10.0.0.2:80", "10.0.0.5:80"} {
+		delete(b.edits, lost)
+	}
+	done(g.Forget(start))
+	want(t, g, "1=10.0.0.2:80, 3=10.0.0.4:80 weight=7 by node0, 5=10.0.0.6:80 by node0, 6=10.0.0.1:80")
+}

@@ -117,7 +117,7 @@ func shareZone(p *plan.Plan, z *plan.Zone, side string, r *reader) (*sharedZone,
 				Bytes: z.Bytes, Expression: s.memory.Info().Expression, Sync: true,
 			}, p.Clock.Now())
 		},
-		Settle: func() { p.TellDropped(z, s.memory.Settle(p.Clock.Now()), "changes of servers") },
+		Settle: func() { s.settle(p, z) },
 		Make:   func(*sharedZone) { s.make(z, side, r, p.StampClock()) },
 	})
 	if err != nil {
@@ -153,6 +153,24 @@ func (z *sharedZone) make(from *plan.Zone, side string, r *reader, stamps *stamp
 			}
 		},
 	)
+}
+
+// settle drops what has no room in a zone that has become smaller. The groups have followed it before: the reload could
+// still fail then.
+func (z *sharedZone) settle(p *plan.Plan, of *plan.Zone) {
+	dropped := z.memory.Settle(z.clock.Now())
+	if p.TellDropped(of, dropped, "changes of servers"); dropped == 0 {
+		return
+	}
+	for name, m := range z.members {
+		if err := m.group.Forget(z.clock.Now()); err != nil {
+			z.log.Logf(logs.Error, "cannot make the servers of upstream \"%s\" those of the configuration again: %v", name,
+				err)
+		}
+		if m.saved != nil {
+			m.saved()
+		}
+	}
 }
 
 // note tells the state files that the zone has something to save, even if it has no change of a server.
