@@ -164,8 +164,8 @@ func (z *sharedZone) settle(p *plan.Plan, of *plan.Zone) {
 	}
 	for name, m := range z.members {
 		if err := m.group.Forget(z.clock.Now()); err != nil {
-			z.log.Logf(logs.Error, "cannot make the servers of upstream \"%s\" those of the configuration again: %v", name,
-				err)
+			z.log.Logf(logs.Error, "cannot make the servers of upstream \"%s\" those of the configuration again: %v",
+				name, err)
 		}
 		if m.saved != nil {
 			m.saved()
