@@ -40,7 +40,7 @@ func (b *Bound[C]) Pair(env Env) (*Finder[C], error) {
 		last := b.certificates[len(b.certificates)-1].Text()
 		return nil, fmt.Errorf("no \"ssl_certificate_key\" is defined for certificate \"%s\"", shown(last))
 	}
-	if err := b.dhParameters.check(env.ReadFile); err != nil {
+	if err := b.dhParameters.check(b.Ciphers, env.ReadFile); err != nil {
 		return nil, err
 	}
 	b.Certificates = nil

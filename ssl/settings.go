@@ -161,7 +161,7 @@ func (c *Common) base(peerUse x509.ExtKeyUsage, read ReadFile) (*tls.Config, *ve
 	}
 	warnings = append(warnings, unknown...)
 	for _, path := range said.dhParameters {
-		if err := checkDHParameters(path, read); err != nil {
+		if err := checkDHParameters(path, settings.Ciphers, read); err != nil {
 			return nil, nil, nil, fmt.Errorf("SSL_CONF_cmd(\"DHParameters\", \"%s\") failed (%w)", path, err)
 		}
 	}

@@ -5,9 +5,9 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/asn1"
-	"encoding/pem"
+	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"slices"
@@ -400,24 +400,16 @@ func TestPlainHTTPAndOtherProtocols(t *testing.T) {
 	}
 }
 
-// dhParameters is a file of ssl_dhparam.
-func dhParameters(t *testing.T, numbers ...int) []byte {
-	t.Helper()
-	der, err := asn1.Marshal(numbers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "DH PARAMETERS", Bytes: der})
-}
-
 // Settings of old files start: nothing is lost, and the log tells what happens instead.
 func TestSettingsWithoutEffect(t *testing.T) {
 	w := newWorld(t)
-	w.add("dh.pem", dhParameters(t, 23, 5))
+	w.add("dh.pem", dhParameters(t, prime(2048), big.NewInt(5)))
+	w.add("short.pem", dhParameters(t, prime(1024), big.NewInt(5)))
 	s := w.start(pair + `ssl_dhparam dh.pem; ssl_early_data on; ssl_certificate_compression on;
 		ssl_conf_command DHParameters dh.pem;
 		server { listen 127.0.0.1:443; ssl on; say "$ssl_protocol"; }
-		server { listen 127.0.0.1:80; ssl off; say "plain"; }`)
+		server { listen 127.0.0.1:80; ssl off; say "plain"; }
+		server { listen 127.0.0.1:444 ssl; ssl_ciphers HIGH:@SECLEVEL=1; ssl_dhparam short.pem; }`)
 	if status, got := w.visit(s, visitor{name: "one.example"}); status != 200 || got != "TLSv1.3" {
 		t.Error("ssl on:", status, got)
 	}
@@ -439,22 +431,19 @@ func TestSettingsWithoutEffect(t *testing.T) {
 	}
 }
 
-// nginx reads the file of ssl_dhparam only for servers with a certificate: many files set it for all of http.
-func TestMissingParametersWithoutCertificates(t *testing.T) {
-	w := newWorld(t)
-	s := w.start(`ssl_dhparam none.pem; server { listen 127.0.0.1:80; say "plain"; }
-		server { listen 127.0.0.1:443 ssl; ssl_dhparam ""; ssl_reject_handshake on; }`)
-	if status, got := get(t, s.DialLoopbackPort(0), "localhost"); status != 200 || got != "plain" {
-		t.Error(status, got)
-	}
-}
-
 func TestProblems(t *testing.T) {
 	w := newWorld(t)
 	w.add("garbage", []byte("garbage"))
 	w.add("empty", nil)
 	w.add("torn.pem", []byte("-----BEGIN DH PARAMETERS-----\nMAYC"))
-	w.add("one.pem", dhParameters(t, 23))
+	w.add("one.pem", dhParameters(t, prime(2048)))
+	w.add("1024.pem", dhParameters(t, prime(1024), big.NewInt(2)))
+	w.add("1023.pem", dhParameters(t, prime(1023), big.NewInt(2)))
+	w.add("2048.pem", dhParameters(t, prime(2048), big.NewInt(2)))
+	tooShort := func(name string, bits, least int) string {
+		return fmt.Sprintf(`SSL_CTX_set_tmp_dh("/%s") failed (dh key too small: %d bits; make a file with "openssl dhparam %d") in /test.conf:1`,
+			name, bits, least)
+	}
 	const noParameters = `failed (no start line: Expecting: DH PARAMETERS) in /test.conf:1`
 	for inside, want := range map[string]string{
 		"listen 443 ssl;": `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`,
@@ -465,13 +454,17 @@ func TestProblems(t *testing.T) {
 		"listen 443; ssl on;":   `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`,
 		"ssl maybe;":            `invalid value "maybe" in "ssl" directive, it must be "on" or "off" in /test.conf:1`,
 		"ssl_early_data maybe;": `invalid value "maybe" in "ssl_early_data" directive, it must be "on" or "off" in /test.conf:1`,
-		"ssl_dhparam none.pem;" + strings.TrimSpace(pair):   `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
-		"ssl_dhparam none.pem; ssl_reject_handshake on;":    `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
-		"ssl_dhparam empty;" + strings.TrimSpace(pair):      `PEM_read_bio_DHparams("/empty") ` + noParameters,
-		"ssl_dhparam garbage;" + strings.TrimSpace(pair):    `PEM_read_bio_DHparams("/garbage") ` + noParameters,
-		"ssl_dhparam server.crt;" + strings.TrimSpace(pair): `PEM_read_bio_DHparams("/server.crt") ` + noParameters,
-		"ssl_dhparam torn.pem;" + strings.TrimSpace(pair):   `PEM_read_bio_DHparams("/torn.pem") ` + noParameters,
-		"ssl_dhparam one.pem;" + strings.TrimSpace(pair):    `PEM_read_bio_DHparams("/one.pem") failed (asn1 error) in /test.conf:1`,
+		"ssl_dhparam none.pem;" + strings.TrimSpace(pair):                                  `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
+		"ssl_dhparam none.pem; ssl_reject_handshake on;":                                   `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
+		"ssl_dhparam empty;" + strings.TrimSpace(pair):                                     `PEM_read_bio_DHparams("/empty") ` + noParameters,
+		"ssl_dhparam garbage;" + strings.TrimSpace(pair):                                   `PEM_read_bio_DHparams("/garbage") ` + noParameters,
+		"ssl_dhparam server.crt;" + strings.TrimSpace(pair):                                `PEM_read_bio_DHparams("/server.crt") ` + noParameters,
+		"ssl_dhparam torn.pem;" + strings.TrimSpace(pair):                                  `PEM_read_bio_DHparams("/torn.pem") ` + noParameters,
+		"ssl_dhparam 1024.pem;" + strings.TrimSpace(pair):                                  tooShort("1024.pem", 1024, 2048),
+		"ssl_ciphers HIGH:@SECLEVEL=2; ssl_dhparam 1024.pem;" + strings.TrimSpace(pair):    tooShort("1024.pem", 1024, 2048),
+		"ssl_ciphers DEFAULT:@SECLEVEL=0; ssl_dhparam 1023.pem;" + strings.TrimSpace(pair): tooShort("1023.pem", 1023, 1024),
+		"ssl_ciphers HIGH:@SECLEVEL=3; ssl_dhparam 2048.pem;" + strings.TrimSpace(pair):    tooShort("2048.pem", 2048, 3072),
+		"ssl_dhparam one.pem;" + strings.TrimSpace(pair):                                   `PEM_read_bio_DHparams("/one.pem") failed (asn1 error) in /test.conf:1`,
 		"listen 443 ssl; ssl_conf_command DHParameters empty;" + strings.TrimSpace(pair): `SSL_CONF_cmd("DHParameters", "/empty") failed ` +
 			`(PEM_read_bio_DHparams("/empty") failed (no start line: Expecting: DH PARAMETERS)) in /test.conf:1`,
 		`listen 443 ssl; ssl_ecdh_curve "";` + strings.TrimSpace(pair): `SSL_CTX_set1_curves_list("") failed (no curve) in /test.conf:1`,
