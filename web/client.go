@@ -75,6 +75,16 @@ func (c *Conn) readable() bool {
 	return happened && err == nil
 }
 
+// writable reports, without waiting, whether the socket has room for a last piece: the system says so while a third of
+// its memory is free.
+func (c *Conn) writable() bool {
+	if _, ok := c.raw.(syscall.Conn); !ok {
+		return true
+	}
+	happened, err := c.poll(unix.POLLOUT)
+	return happened || err != nil
+}
+
 // poll reports whether one of the events has happened on the socket, false if the connection is none. Its error is that
 // of a closed one.
 func (c *Conn) poll(events int16) (happened bool, err error) {

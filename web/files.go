@@ -110,7 +110,7 @@ func (r *Request) startRate() {
 		r.rate = r.bytesOf(&core.LimitRate)
 	}
 	if r.rate > 0 {
-		r.rateAfter, r.rateSince = r.bytesOf(&core.LimitRateAfter), r.Now()
+		r.rateAfter = r.bytesOf(&core.LimitRateAfter)
 	}
 }
 

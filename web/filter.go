@@ -120,15 +120,6 @@ func (r *Request) emit(p []byte, last bool) error {
 	if r.ended || len(p) == 0 && !ends {
 		return nil
 	}
-	if ends && len(r.lasts) > 0 {
-		if n := len(p) - lastPieceBytes; n > 0 {
-			if err := r.send(p[:n], false); err != nil {
-				return err
-			}
-			p = p[n:]
-		}
-		r.callLasts()
-	}
 	if ends && r.Out.Trailer != nil {
 		r.Out.Trailer(r)
 	}
@@ -144,17 +135,50 @@ func (r *Request) send(p []byte, last bool) error {
 			return err
 		}
 	}
-	if empty {
-		r.ended = last
-		return r.wire.Flush(r)
-	}
 	if r.rate > 0 {
+		if err := r.paceHead(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case empty:
+		if r.ended = last; last {
+			r.callLasts()
+		}
+		return r.wire.Flush(r)
+	case r.rate > 0:
 		return r.sendPaced(p, last)
 	}
 	return r.sendNow(p, last)
 }
 
 func (r *Request) sendNow(p []byte, last bool) error {
+	if last && len(r.lasts) > 0 {
+		return r.sendLast(p)
+	}
+	return r.writeNow(p, last)
+}
+
+// sendLast sends the end of the body. The BeforeLast callbacks run before the last bytes, or after them if these wait
+// for the client.
+func (r *Request) sendLast(p []byte) error {
+	if n := len(p) - lastPieceBytes; n > 0 {
+		if err := r.writeNow(p[:n], false); err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	if r.wire.Takes(r, len(p)) {
+		r.callLasts()
+	}
+	if err := r.writeNow(p, true); err != nil {
+		return err
+	}
+	r.callLasts()
+	return nil
+}
+
+func (r *Request) writeNow(p []byte, last bool) error {
 	r.ended = last
 	if err := r.wire.Write(r, p, last); err != nil {
 		return err
@@ -170,6 +194,11 @@ func (r *Request) flushOut() error {
 		if err := r.wire.WriteHead(r, r.noBody || r.Out.ContentLength == 0); err != nil {
 			return err
 		}
+		if r.rate > 0 {
+			if err := r.paceHead(); err != nil {
+				return err
+			}
+		}
 	}
 	return r.wire.Flush(r)
 }
@@ -177,16 +206,64 @@ func (r *Request) flushOut() error {
 // paceTick is the shortest sleep of sendPaced.
 const paceTick = 10 * time.Millisecond
 
-// sendPaced sends at most as much as the rate allows since the response started.
+// allowed is how many more bytes limit_rate allows now. As in nginx, the head counts, and the time runs from the start
+// of the request.
+func (r *Request) allowed() int64 {
+	return r.rateAfter + r.rate*(1000+elapsedMS(r.StartedAt, r.Now()))/1000 - r.BytesSent()
+}
+
+// awaitRate waits until limit_rate allows more bytes, and returns how many.
+func (r *Request) awaitRate() (allowed int64, err error) {
+	for {
+		if allowed = r.allowed(); allowed > 0 {
+			return allowed, nil
+		}
+		pause := max(time.Duration(-allowed+1)*time.Second/time.Duration(r.rate), paceTick)
+		if !r.Delay(pause) {
+			return 0, errClientLeft
+		}
+	}
+}
+
+// headSender is a Wire that can send a waiting head in parts.
+type headSender interface {
+	waitingHead() int
+	sendHeadPart(r *Request, n int) error
+}
+
+// paceHead sends a waiting head as the rate allows. What it allows at once waits for the first piece of the body.
+func (r *Request) paceHead() error {
+	w, ok := r.wire.(headSender)
+	if !ok {
+		return nil
+	}
+	for w.waitingHead() > 0 {
+		allowed, err := r.awaitRate()
+		if err != nil || allowed >= int64(w.waitingHead()) {
+			return err
+		}
+		if err := w.sendHeadPart(r, int(allowed)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendPaced sends at most as much as the rate allows since the request started.
 func (r *Request) sendPaced(p []byte, last bool) error {
 	for len(p) > 0 {
-		allowed := r.rateAfter + r.rate*(1000+elapsedMS(r.rateSince, r.Now()))/1000 - r.bodyBytes
+		allowed := r.allowed()
+		if w, ok := r.wire.(headSender); ok {
+			allowed -= int64(w.waitingHead())
+		}
 		if allowed <= 0 {
-			pause := max(time.Duration(-allowed+1)*time.Second/time.Duration(r.rate), paceTick)
-			if !r.Delay(pause) {
-				return errClientLeft
+			err := r.wire.Flush(r)
+			if err == nil {
+				allowed, err = r.awaitRate()
 			}
-			continue
+			if err != nil {
+				return err
+			}
 		}
 		piece := p[:min(int64(len(p)), allowed)]
 		if p = p[len(piece):]; len(p) == 0 && last {

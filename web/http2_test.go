@@ -244,6 +244,29 @@ func TestHTTP2BodiesAreAsLongAsDeclared(t *testing.T) {
 // statusOfFrames sends a request and its body in frames of their own, and gives the status of the answer.
 func statusOfFrames(t *testing.T, conn net.Conn, body string, fields ...string) string {
 	t.Helper()
+	sendFrames(t, conn, body, fields...)
+	for {
+		kind, payload := readFrame(t, conn)
+		if kind == frameHeaders {
+			answer, err := hpack.NewDecoder(4096, nil).DecodeFull(payload)
+			if err != nil || answer[0].Name != ":status" {
+				t.Fatal(answer, err)
+			}
+			return answer[0].Value
+		}
+	}
+}
+
+const frameData, frameHeaders, frameSettings, frameWindow = 0, 1, 4, 8
+
+func frame(kind, flags byte, stream uint32, payload string) string {
+	head := append(binary.BigEndian.AppendUint32(nil, uint32(len(payload)<<8)|uint32(kind)), flags)
+	return string(binary.BigEndian.AppendUint32(head, stream)) + payload
+}
+
+// sendFrames starts a connection with a request on stream 1.
+func sendFrames(t *testing.T, conn net.Conn, body string, fields ...string) {
+	t.Helper()
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
 	for _, f := range fields {
@@ -252,29 +275,22 @@ func statusOfFrames(t *testing.T, conn net.Conn, body string, fields ...string) 
 			t.Fatal(err)
 		}
 	}
-	const settings, data, headers, endStream, endHeaders = 4, 0, 1, 1, 4
-	frame := func(kind, flags byte, stream uint32, payload string) string {
-		head := append(binary.BigEndian.AppendUint32(nil, uint32(len(payload)<<8)|uint32(kind)), flags)
-		return string(binary.BigEndian.AppendUint32(head, stream)) + payload
-	}
-	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(settings, 0, 0, "")+
-		frame(headers, endHeaders, 1, block.String())+frame(data, endStream, 1, body)); err != nil {
+	const endStream, endHeaders = 1, 4
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(frameSettings, 0, 0, "")+
+		frame(frameHeaders, endHeaders, 1, block.String())+frame(frameData, endStream, 1, body)); err != nil {
 		t.Fatal(err)
 	}
-	for head := make([]byte, 9); ; {
-		if _, err := io.ReadFull(conn, head); err != nil {
-			t.Fatal(err)
-		}
-		payload := make([]byte, binary.BigEndian.Uint32(head)>>8)
-		if _, err := io.ReadFull(conn, payload); err != nil {
-			t.Fatal(err)
-		}
-		if head[3] == headers {
-			answer, err := hpack.NewDecoder(4096, nil).DecodeFull(payload)
-			if err != nil || answer[0].Name != ":status" {
-				t.Fatal(answer, err)
-			}
-			return answer[0].Value
-		}
+}
+
+func readFrame(t *testing.T, conn net.Conn) (kind byte, payload []byte) {
+	t.Helper()
+	head := make([]byte, 9)
+	if _, err := io.ReadFull(conn, head); err != nil {
+		t.Fatal(err)
 	}
+	payload = make([]byte, binary.BigEndian.Uint32(head)>>8)
+	if _, err := io.ReadFull(conn, payload); err != nil {
+		t.Fatal(err)
+	}
+	return head[3], payload
 }

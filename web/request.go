@@ -130,7 +130,6 @@ type engine struct {
 
 	rate      int64 // of limit_rate; 0: none
 	rateAfter int64
-	rateSince clock.Reading
 }
 
 // Response is the head of the response until it is sent, and counters of what was sent afterwards.
@@ -282,7 +281,8 @@ func (r *Request) AtEnd(callback func(arg any, n uint64), arg any, n uint64) {
 }
 
 // BeforeLast registers a callback before the last bytes of the response are sent, or at the end of the request: for
-// what a client can take for done as soon as it has the whole response. Like AtEnd, it does not allocate.
+// what a client can take for done as soon as it has the whole response. It runs after them if they have to wait for a
+// client that does not read. Like AtEnd, it does not allocate.
 func (r *Request) BeforeLast(callback func(arg any, n uint64), arg any, n uint64) {
 	r.lasts = append(r.lasts, ending{callback, arg, n})
 }

@@ -79,13 +79,16 @@ func (r *Request) sendFile(sender fileSender, file *os.File, from, n int64) erro
 		if err := r.sendPart(sender, file, from, first); err != nil {
 			return err
 		}
-		from, n = from+first, lastPieceBytes
-		r.callLasts()
+		if from, n = from+first, lastPieceBytes; r.wire.Takes(r, lastPieceBytes) {
+			r.callLasts()
+		}
 	}
 	if err := r.sendPart(sender, file, from, n); err != nil {
 		return err
 	}
-	r.ended = last
+	if r.ended = last; last {
+		r.callLasts()
+	}
 	return nil
 }
 

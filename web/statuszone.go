@@ -225,7 +225,7 @@ func (r *Request) leaveZones(orderly bool) {
 
 // end counts what became of a request.
 func (c *zoneCounters) end(r *Request) {
-	received, sent := r.wire.Bytes(r)
+	received, sent := r.wire.Received(r), r.wire.Sent(r)
 	c.received.Add(uint64(received))
 	c.sent.Add(uint64(sent))
 	if r.headWritten {

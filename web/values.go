@@ -112,10 +112,10 @@ func (r *Request) Hostname() string { return r.site.hostname }
 func (c *Conn) Pipelined() bool { return c.pipelined }
 
 // BytesSent counts the bytes sent to the client, head included.
-func (r *Request) BytesSent() int64 { _, sent := r.wire.Bytes(r); return sent }
+func (r *Request) BytesSent() int64 { return r.wire.Sent(r) }
 
 // BodyBytesSent counts response bytes without the head.
 func (r *Request) BodyBytesSent() int64 { return r.bodyBytes }
 
 // RequestLength counts request line, headers and body read so far.
-func (r *Request) RequestLength() int64 { read, _ := r.wire.Bytes(r); return read }
+func (r *Request) RequestLength() int64 { return r.wire.Received(r) }

@@ -25,6 +25,8 @@ type Wire interface {
 	WriteHead(r *Request, empty bool) error
 	// Write sends a piece of the body; last means that it ends the response, and the piece can then be empty.
 	Write(r *Request, p []byte, last bool) error
+	// Takes reports, without waiting, whether a last piece of n bytes can be sent at once.
+	Takes(r *Request, n int) bool
 	// Flush sends what waits.
 	Flush(r *Request) error
 	// Wait returns true after d, false if the client disconnects before.
@@ -40,8 +42,11 @@ type Wire interface {
 	Cut(r *Request)
 	// End ends the request and reports whether the connection can take another.
 	End(r *Request) (keep bool)
-	// Bytes are the received bytes of the request and the sent bytes of the response, heads included.
-	Bytes(r *Request) (read, sent int64)
+	// Received counts the bytes of the request, the head included. It must not be called while another goroutine reads
+	// the body.
+	Received(r *Request) int64
+	// Sent counts the bytes of the response, the head included.
+	Sent(r *Request) int64
 }
 
 // hijacker is a Wire whose connection can be taken over.

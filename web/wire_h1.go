@@ -76,6 +76,22 @@ func (w *h1Wire) Write(r *Request, p []byte, last bool) error {
 	return c.out.WriteChunk(head, p, last)
 }
 
+// Takes asks the system only if something may wait in the socket: what the client has not read of this response, or of
+// the one before it.
+func (w *h1Wire) Takes(r *Request, n int) bool {
+	c := r.Conn
+	return c.out.Bytes == r.sentBefore && n <= lastPieceBytes && !c.pipelined || c.writable()
+}
+
+func (w *h1Wire) waitingHead() int { return len(w.waiting) }
+
+func (w *h1Wire) sendHeadPart(r *Request, n int) error {
+	part := w.waiting[:n]
+	w.waiting = w.waiting[n:]
+	r.Conn.writeWithin(r.Location.Core.SendTimeout)
+	return r.Conn.out.Write(part)
+}
+
 func (w *h1Wire) Flush(r *Request) error {
 	head := w.waiting
 	if head == nil {
@@ -218,6 +234,6 @@ func (w *h1Wire) hijack(r *Request) (net.Conn, []byte) {
 	return c.Net, c.buf.Unread()
 }
 
-func (w *h1Wire) Bytes(r *Request) (read, sent int64) {
-	return int64(w.in.Bytes) + w.body.RawBytes, r.Conn.out.Bytes - r.sentBefore + r.tunnelled
-}
+func (w *h1Wire) Received(*Request) int64 { return int64(w.in.Bytes) + w.body.RawBytes }
+
+func (w *h1Wire) Sent(r *Request) int64 { return r.Conn.out.Bytes - r.sentBefore + r.tunnelled }

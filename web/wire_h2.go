@@ -87,6 +87,8 @@ func (w *h2Wire) Write(r *Request, p []byte, last bool) error {
 	return nil
 }
 
+func (w *h2Wire) Takes(_ *Request, n int) bool { return w.stream.Takes(n) }
+
 func (w *h2Wire) Flush(*Request) error { return w.stream.Flush() }
 
 // trailers end the stream with another header block.
@@ -142,6 +144,6 @@ func (w *h2Wire) Cut(*Request) {}
 // End does nothing: the stream ends with its handler.
 func (w *h2Wire) End(*Request) bool { return true }
 
-func (w *h2Wire) Bytes(r *Request) (read, sent int64) {
-	return int64(w.stream.Head.Bytes) + w.stream.Received(), w.stream.Sent
-}
+func (w *h2Wire) Received(*Request) int64 { return int64(w.stream.Head.Bytes) + w.stream.Received() }
+
+func (w *h2Wire) Sent(*Request) int64 { return w.stream.Sent }

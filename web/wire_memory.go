@@ -86,6 +86,9 @@ func (w *memoryWire) Write(r *Request, p []byte, _ bool) error {
 	return nil
 }
 
+// Takes is true: the parent's response waits for the client.
+func (w *memoryWire) Takes(*Request, int) bool { return true }
+
 func (w *memoryWire) Flush(*Request) error {
 	if w.partOf != nil && w.turn != nil {
 		return w.turn.flush()
@@ -120,4 +123,6 @@ func (w *memoryWire) Cut(*Request) {}
 
 func (w *memoryWire) End(*Request) bool { return true }
 
-func (w *memoryWire) Bytes(*Request) (read, sent int64) { return 0, w.sent }
+func (w *memoryWire) Received(*Request) int64 { return 0 }
+
+func (w *memoryWire) Sent(*Request) int64 { return w.sent }

@@ -94,6 +94,14 @@ func (s *Stream) Write(p []byte, end bool, chunk int, timeout time.Duration) err
 	}
 }
 
+// Takes reports whether the windows and the queue have room for n body bytes.
+func (s *Stream) Takes(n int) bool {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int64(n) <= min(s.sendWindow, c.sendWindow) && c.out.used < queuedBytes
+}
+
 // Reset ends the stream without a proper end.
 func (s *Stream) Reset(code Code) {
 	s.conn.mu.Lock()
