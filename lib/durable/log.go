@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // A log file is the magic line, then records: length and CRC-32C of length and bytes (4 bytes each, little endian),
@@ -235,6 +236,22 @@ func (l *Log) Failed() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
+}
+
+// Lost reports whether the log's path no longer names the open file: somebody has removed or replaced it.
+func (l *Log) Lost() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed() {
+		return false
+	}
+	open, err := l.file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(l.path)
+	gone := errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+	return gone || err == nil && !os.SameFile(open, there)
 }
 
 // closed is called with mu.

@@ -111,6 +111,7 @@ func (c *Cache) openPurges(now bool) {
 	p, nowMS := &c.purges, c.clock.Now().MonoMS
 	p.logMu.Lock()
 	defer p.logMu.Unlock()
+	c.noticeLoss()
 	if p.log != nil || p.away || !now && p.unkept != nil && nowMS < p.retryMS {
 		return
 	}
@@ -122,6 +123,20 @@ func (c *Cache) openPurges(now bool) {
 		return
 	}
 	c.notes(err, now)
+}
+
+// noticeLoss closes the file of the purges if somebody has removed or replaced it, with logMu held. Whoever empties the
+// folder does not mean the purges: what is put back there must not be served. So they are written again.
+func (c *Cache) noticeLoss() {
+	p := &c.purges
+	if p.log == nil || !p.log.Lost() {
+		return
+	}
+	c.logf(logs.Warn, "cache \"%s\" writes its purges again: somebody has removed or replaced \"%s\" while it was in "+
+		"use; to empty a cache, purge \"*\"", c.Name(), c.purgesPath())
+	if err := p.closeLog(); err != nil {
+		c.logf(logs.Warn, "the removed purges of cache \"%s\": %v", c.Name(), err)
+	}
 }
 
 // notes remembers whether purges can be kept, with logMu held. It logs each change, and with always each failure.

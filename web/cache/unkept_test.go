@@ -202,3 +202,58 @@ func TestSeizesWithoutWritingPurges(t *testing.T) {
 	heir.is("b", "HIT")
 	heir.purges("b", syscall.EISDIR)
 }
+
+// Whoever removes the folder of a running cache does not bring back what was purged: the purges are written again, or
+// new ones are rejected while that fails.
+func TestAFolderRemovedWhileInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, settings(filepath.Join(t.TempDir(), "c")))
+		s.load(t)
+		s.log.take()
+		s.get("purged", "old")
+		s.get("kept", "old")
+		backup := filepath.Join(t.TempDir(), "backup")
+		if err := os.CopyFS(backup, os.DirFS(s.Path)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(backup, "purges")); err != nil {
+			t.Fatal(err)
+		}
+		s.purges("purged*", nil)
+		remove := func(path string) {
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Minute)
+		}
+		const again = `[warn] cache "one" writes its purges again: somebody has removed or replaced "`
+		remove(s.Path)
+		if got := s.log.take(); !strings.HasPrefix(got, again) || strings.Contains(got, "\n") {
+			t.Errorf("the log: %s", got)
+		}
+		s.purges("late*", nil)
+
+		if err := os.RemoveAll(s.Path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.Path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		if got := s.log.take(); !strings.Contains(got, `[crit] cache "one" rejects purges: `) {
+			t.Errorf("the log: %s", got)
+		}
+		s.purges("rejected*", syscall.ENOTDIR)
+		remove(s.Path)
+		s.purges("last*", nil)
+
+		if err := os.CopyFS(s.Path, os.DirFS(backup)); err != nil {
+			t.Fatal(err)
+		}
+		s.hand(t)
+		next := start(t, settings(s.Path))
+		next.load(t)
+		next.is("purged", "MISS")
+		next.is("kept", "HIT")
+	})
+}
