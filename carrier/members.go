@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"starling/lib/plural"
 	"starling/logs"
 )
 
@@ -77,7 +78,10 @@ func lookup(ctx context.Context, config *Config, m Member) ([]target, time.Durat
 	}
 	targets := make([]target, 0, len(addrs))
 	for _, addr := range addrs {
-		targets = append(targets, target{member: m, address: netip.AddrPortFrom(addr.Unmap(), uint16(m.Port))})
+		t := target{member: m, address: netip.AddrPortFrom(addr.Unmap(), uint16(m.Port))}
+		if !slices.Contains(targets, t) { // a hosts file or a name server can have one address twice
+			targets = append(targets, t)
+		}
 	}
 	return targets, valid, nil
 }
@@ -187,8 +191,8 @@ func (w *watch) look() (next time.Duration) {
 	if err != nil {
 		if before != err.Error() {
 			config.Log.Logf(logs.Error,
-				"zone_sync: cannot resolve %s in %s: %v; keeping %d known addresses, retrying every %v", w.member.Host,
-				w.member.Line, err, kept, config.RetryInterval)
+				"zone_sync: cannot resolve %s in %s: %v; keeping %s, retrying every %v", w.member.Host, w.member.Line,
+				err, plural.Of(kept, "known address", "known addresses"), config.RetryInterval)
 		}
 		return max(config.RetryInterval, minValid)
 	}

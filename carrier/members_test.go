@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -155,7 +156,7 @@ func TestMembersByName(t *testing.T) {
 	waitLog("notice: zone_sync: discovered " + testkit.Loopback() + ":")
 	eventually(t, func() error { return a.online(1) })
 	dns.answer(errors.New("timed out"))
-	waitLog("timed out; keeping 2 known addresses")
+	waitLog("timed out; keeping 1 known address,")
 	if err := a.online(1); err != nil {
 		t.Error(err)
 	}
@@ -196,6 +197,18 @@ func TestMemberNamedTwiceCountsOnce(t *testing.T) {
 	}
 	if got := len(a.carrier.Status().Members); got != 1 {
 		t.Errorf("%d addresses are dialled", got)
+	}
+}
+
+// A hosts file or a name server can have one address twice.
+func TestAnAddressCountsOnce(t *testing.T) {
+	one, other := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	dns := &addresses{addrs: []netip.Addr{one, other, netip.MustParseAddr("::ffff:10.0.0.1"), other}}
+	m := Member{Host: "nodes.test", Port: 9000}
+	targets, _, err := lookup(t.Context(), &Config{StaticResolver: dns}, m)
+	want := []target{{m, netip.AddrPortFrom(one, 9000)}, {m, netip.AddrPortFrom(other, 9000)}}
+	if err != nil || !slices.Equal(targets, want) {
+		t.Errorf("%v, %v, want %v", targets, err, want)
 	}
 }
 
