@@ -1,12 +1,14 @@
 package stream
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
 
 	"starling/nginx/sockaddr"
 	"starling/plan"
+	"starling/side"
 )
 
 // maxPasses bounds how often one connection is passed on, as in nginx: more are a loop of servers that pass to each
@@ -75,6 +77,51 @@ func (s *Session) Pass(to sockaddr.Addr) error {
 		return ErrNobodyListens
 	}
 	s.passed = true
-	serve(conn)
+	serve(s.within(conn))
 	return nil
 }
+
+// within returns a connection that is passed on with the fence of the session.
+func (s *Session) within(conn net.Conn) net.Conn {
+	if s.fence == nil {
+		return conn
+	}
+	switch conn := conn.(type) {
+	case *net.TCPConn:
+		return &fencedTCP{conn, s.fence}
+	case *tls.Conn:
+		return &fencedTLS{conn, s.fence}
+	}
+	return &fencedConn{conn, s.fence}
+}
+
+// The connections in a fence, with all methods of those that they are made of.
+type (
+	fencedTCP struct {
+		*net.TCPConn
+		fence *side.Fence
+	}
+	fencedTLS struct {
+		*tls.Conn
+		fence *side.Fence
+	}
+	fencedConn struct {
+		net.Conn
+		fence *side.Fence
+	}
+)
+
+// NetConn returns the connection below.
+func (c *fencedTCP) NetConn() net.Conn { return c.TCPConn }
+
+// Fence is that of the session.
+func (c *fencedTCP) Fence() *side.Fence { return c.fence }
+
+// Fence is that of the session.
+func (c *fencedTLS) Fence() *side.Fence { return c.fence }
+
+// NetConn returns the connection below.
+func (c *fencedConn) NetConn() net.Conn { return c.Conn }
+
+// Fence is that of the session.
+func (c *fencedConn) Fence() *side.Fence { return c.fence }

@@ -61,6 +61,8 @@ type Session struct {
 	passed   bool // to another address, which serves it from then on
 	counters counters
 	ends     []func()
+	fence    *side.Fence // nil: the session is in none
+	fences   bool        // it has made that fence, and ends it
 	released sync.Once
 }
 
@@ -172,7 +174,12 @@ func (s *Session) Stamps(at time.Time) *logs.Stamps { return s.port.site.times.A
 func (s *Session) Plan() *plan.Plan { return s.port.site.plan }
 
 // Context is cancelled when the session must end by force.
-func (s *Session) Context() context.Context { return s.port.site.context }
+func (s *Session) Context() context.Context {
+	if s.fence != nil {
+		return s.fence.Context()
+	}
+	return s.port.site.context
+}
 
 // Copy copies bytes for as long as the session lives.
 func (s *Session) Copy(b []byte) []byte { return bytes.Clone(b) }
@@ -183,10 +190,16 @@ func (s *Session) Client() netip.Addr { return s.Remote.Addr() }
 // AtEnd has f called when the session has ended; see Release.
 func (s *Session) AtEnd(f func()) { s.ends = append(s.ends, f) }
 
-// Severing returns what ends the client's connection at once, from any goroutine.
-func (s *Session) Severing() func() {
-	raw := s.raw
-	return func() { side.Sever(raw) }
+// Fence is the one in which the session is served, nil for most.
+func (s *Session) Fence() *side.Fence { return s.fence }
+
+// Enclose puts the session into a fence, with all that it starts from now on. If that falls, the client's connection
+// ends.
+func (s *Session) Enclose() *side.Fence {
+	if !s.fences {
+		s.fence, s.fences = side.NewFence(s.Context(), s.raw), true
+	}
+	return s.fence
 }
 
 // Release releases what the session has acquired (AtEnd), once. The end of the session calls it; the content can call

@@ -147,6 +147,9 @@ func (s *Site) close(session *Session) {
 	// Before the client can see the end: if it connects again at once, its place is free.
 	session.leave()
 	session.Release()
+	if session.fences {
+		session.fence.End()
+	}
 	if !session.passed {
 		session.sayGoodbye()
 		session.raw.Close() // a failure cannot be handled any more
@@ -225,6 +228,7 @@ func (s *Site) endArrivals() {
 func newSession(p *Port, conn net.Conn) *Session {
 	s := &Session{
 		raw:           conn,
+		fence:         side.FenceOf(conn),
 		port:          p,
 		Server:        p.hosts.Default,
 		StartedAt:     time.Now(),

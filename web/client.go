@@ -60,7 +60,7 @@ func (r *Request) HasErrorPage(status int) bool {
 // ClientLeft checks, without waiting, whether the client has closed its side of the connection or abandoned the
 // request. In HTTP/1 it is a system call.
 func (r *Request) ClientLeft() bool {
-	return r.site.gate.Closed() || !r.silent && r.wire.Left(r)
+	return r.site.gate.Closed() || r.fence.Fallen() || !r.silent && r.wire.Left(r)
 }
 
 // socketClosed asks the system.

@@ -62,7 +62,7 @@ func (p *Port) ServeExpected(nc net.Conn) {
 func (s *Site) open(p *Port, nc net.Conn) *Conn {
 	c := &Conn{shared: shared{Net: nc, Port: p, Serial: s.plan.Connections.Accepted(), OpenedAt: s.plan.Clock.Now()}}
 	c.Local, c.Remote = addrPort(nc.LocalAddr()), addrPort(nc.RemoteAddr())
-	c.whole, c.raw, c.site, c.hosts = c, nc, s, p.hosts
+	c.whole, c.raw, c.site, c.hosts, c.fence = c, nc, s, p.hosts, side.FenceOf(nc)
 	c.server = c.hosts.Default
 	if s.gate.Enter(c) {
 		nc.Close() // the site was closed since the connection was accepted
@@ -127,12 +127,6 @@ func (s *Site) Close() {
 	s.Retire()
 	s.gate.Close(func(c *Conn, _ bool) { c.raw.Close() })
 	s.cancel()
-}
-
-// Severing returns what ends the connection at once, from any goroutine; with HTTP/2, that ends all of its streams.
-func (c *Conn) Severing() func() {
-	raw := c.raw
-	return func() { side.Sever(raw) }
 }
 
 // survive prevents a panic in serving one connection from ending all others.
@@ -429,6 +423,3 @@ func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Request)) {
 
 // Context ends when the site is closed by force.
 func (c *Conn) Context() context.Context { return c.site.context }
-
-// Context ends when the site is closed by force.
-func (r *Request) Context() context.Context { return r.Conn.site.context }

@@ -143,7 +143,7 @@ func (r *Request) send(p []byte, last bool) error {
 	switch {
 	case empty:
 		if r.ended = last; last {
-			r.callLasts()
+			r.settle()
 		}
 		return r.wire.Flush(r)
 	case r.rate > 0:
@@ -153,13 +153,13 @@ func (r *Request) send(p []byte, last bool) error {
 }
 
 func (r *Request) sendNow(p []byte, last bool) error {
-	if last && len(r.lasts) > 0 {
+	if last && len(r.dones) > 0 {
 		return r.sendLast(p)
 	}
 	return r.writeNow(p, last)
 }
 
-// sendLast sends the end of the body. The BeforeLast callbacks run before the last bytes, or after them if these wait
+// sendLast sends the end of the body. The WhenDone callbacks run before the last bytes, or after them if these wait
 // for the client.
 func (r *Request) sendLast(p []byte) error {
 	if n := len(p) - lastPieceBytes; n > 0 {
@@ -169,12 +169,12 @@ func (r *Request) sendLast(p []byte) error {
 		p = p[n:]
 	}
 	if r.wire.Takes(r, len(p)) {
-		r.callLasts()
+		r.settle()
 	}
 	if err := r.writeNow(p, true); err != nil {
 		return err
 	}
-	r.callLasts()
+	r.settle()
 	return nil
 }
 

@@ -31,7 +31,7 @@ func holder() (*web.Module, *atomic.Int64) {
 		Handlers: []web.Hook{{Phase: web.Content, Build: func(*web.Block) (web.Handler, error) {
 			return func(r *web.Request) web.Result {
 				held.Add(1)
-				r.BeforeLast(func(any, uint64) { held.Add(-1) }, nil, 0)
+				r.WhenDone(func(any, uint64) { held.Add(-1) }, nil, 0)
 				n, _ := strconv.Atoi(string(r.Query))
 				return r.Respond(200, "", bytes.Repeat([]byte("x"), n))
 			}, nil

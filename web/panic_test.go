@@ -18,7 +18,7 @@ func TestWhatARequestHoldsIsGivenBackAfterAPanic(t *testing.T) {
 			return func(r *web.Request) web.Result {
 				held++
 				r.AtEnd(func(any, uint64) { held-- }, nil, 0)
-				r.BeforeLast(func(any, uint64) { held-- }, nil, 0)
+				r.WhenDone(func(any, uint64) { held-- }, nil, 0)
 				held++
 				if string(r.Path) == "/bad" {
 					panic("a mistake")

@@ -79,11 +79,13 @@ type engine struct {
 	arena  arena
 
 	endings []ending
-	lasts   []ending // of BeforeLast
-	bodies  []Body   // the filters' bodies, in their order
-	joint   int      // index of the first body that sees the parts of the response joined
-	before  []*Sub   // parts that precede the body; see Prepend
-	after   []*Sub   // parts that follow it
+	dones   []ending    // of WhenDone
+	fence   *side.Fence // in which the request is served; nil: in none
+	fences  bool        // it has made that fence, and ends it
+	bodies  []Body      // the filters' bodies, in their order
+	joint   int         // index of the first body that sees the parts of the response joined
+	before  []*Sub      // parts that precede the body; see Prepend
+	after   []*Sub      // parts that follow it
 	scratch []byte
 
 	resume      step
@@ -206,8 +208,9 @@ type shared struct {
 	// OpenedAt is when it was accepted.
 	OpenedAt clock.Reading
 
-	whole  *Conn    // the connection itself, which a stream's view is not
-	raw    net.Conn // the socket itself
+	whole  *Conn       // the connection itself, which a stream's view is not
+	raw    net.Conn    // the socket itself
+	fence  *side.Fence // of the session of stream that has passed it on, or nil
 	site   *Site
 	hosts  *hosts
 	server *Server // the default of the address, or the one TLS named
@@ -280,21 +283,43 @@ func (r *Request) AtEnd(callback func(arg any, n uint64), arg any, n uint64) {
 	r.endings = append(r.endings, ending{callback, arg, n})
 }
 
-// BeforeLast registers a callback before the last bytes of the response are sent, or at the end of the request: for
-// what a client can take for done as soon as it has the whole response. It runs after them if they have to wait for a
-// client that does not read. Like AtEnd, it does not allocate.
-func (r *Request) BeforeLast(callback func(arg any, n uint64), arg any, n uint64) {
-	r.lasts = append(r.lasts, ending{callback, arg, n})
+// WhenDone registers a callback for the moment when the work on the request is done: before the last bytes of the
+// response are sent, because a client can take it for done as soon as it has the whole response, or after them if they
+// have to wait for a client that does not read. If the request goes on after that, it is its end. Like AtEnd, it does
+// not allocate.
+func (r *Request) WhenDone(callback func(arg any, n uint64), arg any, n uint64) {
+	r.dones = append(r.dones, ending{callback, arg, n})
 }
 
-// callLasts runs the BeforeLast callbacks, once.
-func (r *Request) callLasts() {
-	for i := range r.lasts {
-		e := r.lasts[i]
-		r.lasts[i] = ending{}
+// callDones runs the WhenDone callbacks, once.
+func (r *Request) callDones() {
+	for i := range r.dones {
+		e := r.dones[i]
+		r.dones[i] = ending{}
 		e.callback(e.arg, e.n)
 	}
-	r.lasts = r.lasts[:0]
+	r.dones = r.dones[:0]
+}
+
+// settle runs the WhenDone callbacks unless the request goes on.
+func (r *Request) settle() {
+	if len(r.dones) > 0 && !r.goesOn() {
+		r.callDones()
+	}
+}
+
+// goesOn reports whether the request will go on when its response is sent: what it has started has not ended, or
+// post_action follows.
+func (r *Request) goesOn() bool {
+	if r.fence.Holds() || r.parent == nil && r.Location.Core.PostAction != "" {
+		return true
+	}
+	for _, s := range r.subs {
+		if s.running() {
+			return true
+		}
+	}
+	return false
 }
 
 type ending struct {

@@ -74,20 +74,20 @@ func (r *Request) sendFile(sender fileSender, file *os.File, from, n int64) erro
 		}
 	}
 	last := n == left
-	if last && len(r.lasts) > 0 {
+	if last && len(r.dones) > 0 {
 		first := n - lastPieceBytes
 		if err := r.sendPart(sender, file, from, first); err != nil {
 			return err
 		}
 		if from, n = from+first, lastPieceBytes; r.wire.Takes(r, lastPieceBytes) {
-			r.callLasts()
+			r.settle()
 		}
 	}
 	if err := r.sendPart(sender, file, from, n); err != nil {
 		return err
 	}
 	if r.ended = last; last {
-		r.callLasts()
+		r.settle()
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (s *Site) take(c *Conn) *Request {
 	r.Reserve(s.slots)
 	r.site, r.Conn = s, c
 	r.Server, r.Location = c.server, c.server.base
-	r.Remote = c.Remote
+	r.Remote, r.fence = c.Remote, c.fence
 	r.Out = Response{Headers: r.Out.Headers[:0], ContentLength: -1, Status: 200}
 	r.uriChanges = maxURIChanges
 	r.ContentLength = -1
@@ -31,11 +31,14 @@ func (s *Site) take(c *Conn) *Request {
 func (s *Site) give(r *Request) {
 	r.leaveZones(false) // unless serve did, which a panic can prevent
 	r.giveSubs()
-	r.callLasts()
 	for i := len(r.endings) - 1; i >= 0; i-- {
 		e := r.endings[i]
 		r.endings[i] = ending{}
 		e.callback(e.arg, e.n)
+	}
+	r.callDones()
+	if r.fences {
+		r.fence.End()
 	}
 	r.dropKept()
 	r.arena.reset()
@@ -53,7 +56,7 @@ func (s *Site) give(r *Request) {
 			h2:      r.h2,
 			arena:   r.arena,
 			endings: r.endings[:0],
-			lasts:   r.lasts[:0],
+			dones:   r.dones[:0],
 			bodies:  r.bodies[:0],
 			subs:    r.subs[:0],
 			sub:     Sub{memory: memoryWire{body: r.sub.memory.body[:0]}},

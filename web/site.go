@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"time"
 
 	"starling/admin"
 	"starling/conf"
@@ -158,15 +157,3 @@ func (s *Site) Resources() []admin.Resource { return s.resources }
 
 // Servers are the virtual servers in the order of the configuration.
 func (s *Site) Servers() []*Server { return s.servers }
-
-// sleep returns true after d, false if the site was closed before.
-func (s *Site) sleep(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-s.context.Done():
-		return false
-	}
-}

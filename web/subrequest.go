@@ -125,6 +125,7 @@ func (r *Request) inherit(parent *Request, s Subrequest) {
 		r.bodyRead = r.ContentLength
 	}
 	r.id, r.hasID = parent.ID(), true
+	r.fence = parent.fence
 	r.State.Inherit(&parent.State)
 }
 
@@ -210,6 +211,19 @@ func (s *Sub) Start() {
 		case <-s.memory.turn.waits:
 		case <-s.done:
 		}
+	}
+}
+
+// running reports whether the subrequest was started and has not ended.
+func (s *Sub) running() bool {
+	if s.done == nil {
+		return false
+	}
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
 	}
 }
 

@@ -156,13 +156,13 @@ const lentPoll = time.Second
 func (w *h1Wire) Wait(r *Request, d time.Duration) bool {
 	c := r.Conn
 	for r.bodyLent && d > lentPoll {
-		if !r.site.sleep(lentPoll) || w.Left(r) {
+		if !r.sleep(lentPoll) || w.Left(r) {
 			return false
 		}
 		d -= lentPoll
 	}
 	if r.bodyLent {
-		return r.site.sleep(d)
+		return r.sleep(d)
 	}
 	end := time.Now().Add(d)
 	defer c.readUntil.Forget()
@@ -178,7 +178,7 @@ func (w *h1Wire) Wait(r *Request, d time.Duration) bool {
 		}
 	}
 	// Something arrived (a body, a pipelined request); the rest of the time passes without a check.
-	return r.site.sleep(time.Until(end))
+	return r.sleep(time.Until(end))
 }
 
 // Left is a system call.

@@ -101,7 +101,7 @@ func (w *memoryWire) Flush(*Request) error {
 
 func (w *memoryWire) Wait(r *Request, d time.Duration) bool {
 	r.Waits()
-	return r.site.sleep(d)
+	return r.sleep(d)
 }
 
 func (w *memoryWire) Left(r *Request) bool {

@@ -72,6 +72,9 @@ func (x *Exchange) connectKept(config *tls.Config) bool {
 }
 
 func (x *Exchange) connectFailed(err error) (verdict, int) {
+	if x.fenced() {
+		return x.endFenced()
+	}
 	x.Logf(logs.Error, "%v", err)
 	var failed *upstream.DialError
 	if errors.As(err, &failed) {
@@ -91,6 +94,7 @@ func (x *Exchange) use(c *connection) {
 	x.sentAt, _ = c.wire.Counts()
 	x.head = Head{}
 	c.Requests++
+	x.enclose()
 }
 
 // connectionDirectives are those about connections.

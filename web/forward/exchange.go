@@ -28,6 +28,7 @@ type Exchange struct {
 	binds   bool             // the connection belongs to the client afterwards
 	anew    bool             // the next try needs a new connection: an idle one to the same server was outdated
 	conn    *connection      // nil before it is established and after it was dropped
+	letGo   func() bool      // takes conn out of the request's fence; nil if it is in none
 	sentAt  int64            // bytes that the connection had sent when the try started
 	head    Head             // of the response, once it arrived
 

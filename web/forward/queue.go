@@ -10,13 +10,16 @@ func (x *Exchange) queue() (*upstream.Server, error) {
 		x.Request.Watch(wakeQueued, left)
 		defer x.Request.Unwatch()
 	}
+	if fence := x.Request.Fence(); fence != nil {
+		defer fence.Hold(func() { wakeQueued(left) })()
+	}
 	for {
 		// Where the system cannot watch the client, it is looked for from time to time.
 		server, err := x.attempt.Await(left, laterGlance)
 		if err != upstream.ErrInterrupted {
 			return server, err
 		}
-		if watches && x.Request.ClientLeft() {
+		if watches && x.Request.ClientLeft() || x.fenced() {
 			x.attempt.Leave(x.Request.Now())
 			return nil, errClientLeft
 		}

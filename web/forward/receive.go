@@ -154,6 +154,9 @@ func (x *Exchange) glance(beginMS *int64, timeout error) (nowMS int64, err error
 }
 
 func (x *Exchange) badHead(err error) (verdict, int) {
+	if x.fenced() {
+		return x.endFenced()
+	}
 	if x.expired(err) {
 		return tryExpired, 504
 	}
@@ -171,6 +174,8 @@ func (x *Exchange) badHead(err error) (verdict, int) {
 
 func (x *Exchange) readFailed(err error) (verdict, int) {
 	switch {
+	case x.fenced():
+		return x.endFenced()
 	case err == errClientLeft:
 		x.Logf(logs.Info, "client prematurely closed connection, so upstream connection is closed too "+
 			"while waiting for response header")

@@ -142,7 +142,10 @@ func (x *Exchange) readPiece(p []byte) (n int, err error) {
 // next request may depend on it.
 func (x *Exchange) bodyDone() {
 	x.endUpload()
-	x.reusable = !x.unsent && x.conn.wire.Reusable()
+	// Otherwise the server still waits for the rest of the request, until the connection is closed.
+	if !x.unsent {
+		x.reusable = x.release() && x.conn.wire.Reusable()
+	}
 	x.account(upstream.Success)
 }
 
@@ -158,6 +161,9 @@ func (x *Exchange) cutShort(err error) web.Result {
 	outcome := upstream.Failure
 	x.doing = "reading upstream"
 	switch {
+	case x.fenced():
+		x.endFenced()
+		outcome = upstream.Success
 	case err == errClientLeft:
 		x.Logf(logs.Info,
 			"client prematurely closed connection, so upstream connection is closed too while reading upstream")

@@ -54,6 +54,9 @@ func (x *Exchange) bodyFailed(err error) (verdict, int) {
 
 // sendFailed checks whether the server responded before it closed the connection; otherwise the try has failed.
 func (x *Exchange) sendFailed(err error) (verdict, int) {
+	if x.fenced() {
+		return x.endFenced()
+	}
 	if isFault(err) {
 		return x.badHead(err)
 	}

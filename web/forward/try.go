@@ -57,6 +57,9 @@ func (v verdict) condition(status int) Condition {
 // try sends the request to one server and reads the head of its answer.
 func (x *Exchange) try() (verdict, int) {
 	now := x.Request.Now()
+	if x.doing = "connecting to upstream"; x.fenced() {
+		return x.endFenced()
+	}
 	server, err := x.attempt.Pick(now)
 	queuedMS := int64(-1)
 	x.Request.Waits()
@@ -76,7 +79,7 @@ func (x *Exchange) try() (verdict, int) {
 		x.Logf(logs.Error, "%v while connecting to upstream", err)
 		return tryHopeless, 502
 	}
-	x.server, x.accounted, x.doing = server, false, "connecting to upstream"
+	x.server, x.accounted = server, false
 	x.tries++
 	x.states = append(x.states, newState(server.Addr.Text, now.MonoMS))
 	x.state().queueMS, x.state().name = queuedMS, server.Name
@@ -214,6 +217,7 @@ func (x *Exchange) endTry() {
 func (x *Exchange) drop() {
 	if x.conn != nil {
 		x.conn.Close() // a failure cannot be handled any more
+		x.release()
 		x.conn.wire.Close()
 		x.conn, x.head = nil, Head{}
 	}

@@ -74,7 +74,7 @@ func enter(
 	most uint32,
 ) (leave func(), verdict conncount.Verdict, why string) {
 	if c.IsStrict() {
-		in, verdict, why := c.EnterStrict(key, most, s.Severing())
+		in, verdict, why := c.EnterStrict(key, most, s.Enclose().Fall)
 		return func() { in.Leave() }, verdict, why
 	}
 	ticket, verdict := c.Enter(key, most)

@@ -116,7 +116,6 @@ func (r *relay) note(name string) {
 // end ends both directions for good.
 func (r *relay) end() {
 	r.endOnce.Do(func() {
-		r.x.s.Release()
 		r.ended.Store(true)
 		close(r.over)
 		r.x.s.Conn.SetDeadline(past) // fails only on closed connections

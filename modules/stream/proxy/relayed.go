@@ -22,6 +22,7 @@ type relayed struct {
 	action  string // the current activity, for the error log
 	states  []state
 	conn    *upstream.Conn // nil until one stands
+	letGo   func() bool    // takes conn out of the session's fence; nil if it is in none
 	startMS int64
 
 	upRate, downRate int64
@@ -85,8 +86,14 @@ func (x *relayed) connect(host string) stream.Result {
 			return stream.StatusInternalError
 		}
 		if x.conn, err = x.dialer.Dial(s.Context(), picked); err == nil {
+			x.enclose()
 			x.connected()
 			return 0
+		}
+		if s.Fence().Fallen() {
+			s.Logf(logs.Info, "session was ended by a strict limit while connecting to upstream")
+			x.free(upstream.Passed)
+			return stream.StatusOK // as for a client that has left
 		}
 		s.Logf(logs.Error, "%v", err)
 		x.free(upstream.Failure)
@@ -151,6 +158,18 @@ func (x *relayed) end(outcome upstream.Outcome) {
 	}
 	x.free(outcome)
 	x.conn.Close() // a failure here has no remedy
+	if x.letGo != nil {
+		x.letGo()
+	}
+	x.s.Release() // the server has no part of the session any more
+}
+
+// enclose puts the connection to the server into the session's fence, if it has one. That of a UDP session ends with
+// the client's.
+func (x *relayed) enclose() {
+	if fence := x.s.Fence(); fence != nil && !x.s.IsUDP() {
+		x.letGo = fence.Hold(x.conn.Discard)
+	}
 }
 
 // appendHeader appends the PROXY header that the server gets.

@@ -62,7 +62,8 @@ func (h *held) leave() {
 }
 
 // handle counts the request in every zone until the last piece of its response is sent, or rejects it and counts it in
-// none. So a client that has its response can send the next request at once.
+// none. So a client that has its response can send the next request at once. As in nginx, a request that goes on after
+// that (mirror, an update of the cache, post_action) counts to its end.
 func (l *limiter) handle(r *web.Request) web.Result {
 	outcome := r.Slot(l.slot)
 	if outcome.Number != 0 {
@@ -81,7 +82,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 		in, why := held{zone: limit.Counter}, ""
 		var verdict conncount.Verdict
 		if limit.IsStrict() {
-			in.strict, verdict, why = limit.EnterStrict(key, limit.Most, r.Conn.Severing())
+			in.strict, verdict, why = limit.EnterStrict(key, limit.Most, r.Enclose().Fall)
 		} else {
 			in.ticket, verdict = limit.Enter(key, limit.Most)
 		}
@@ -97,9 +98,9 @@ func (l *limiter) handle(r *web.Request) web.Result {
 	for _, h := range entered {
 		h.zone.Counts.Passed.Add(1)
 		if h.strict != nil {
-			r.BeforeLast(leaveStrict, h.strict, 0)
+			r.WhenDone(leaveStrict, h.strict, 0)
 		} else {
-			r.BeforeLast(leave, h.zone, uint64(h.ticket))
+			r.WhenDone(leave, h.zone, uint64(h.ticket))
 		}
 	}
 	return web.Declined
