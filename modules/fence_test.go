@@ -40,12 +40,22 @@ type stubborn struct {
 	arrived, closed chan string
 	mu              sync.Mutex
 	conns           []net.Conn
+	gone            bool
 }
 
-// quit closes all its connections, so that what the test has left there ends.
+// accept keeps a connection for quit; false after that.
+func (b *stubborn) accept(c net.Conn) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.conns = append(b.conns, c)
+	return !b.gone
+}
+
+// quit closes all its connections, so that what the test has left there ends, and answers nothing any more.
 func (b *stubborn) quit() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.gone = true
 	for _, c := range b.conns {
 		c.Close()
 	}
@@ -65,9 +75,9 @@ func newStubborn(t *testing.T, sealed bool) *stubborn {
 	b := &stubborn{arrived: make(chan string, 100), closed: make(chan string, 100)}
 	var updates atomic.Int32
 	script := func(p *webtest.Peer) {
-		b.mu.Lock()
-		b.conns = append(b.conns, p.Conn)
-		b.mu.Unlock()
+		if !b.accept(p.Conn) {
+			return
+		}
 		if begin, _ := p.R.Peek(3); string(begin) == "PRI" {
 			b.serveHTTP2(p)
 			return
@@ -266,7 +276,7 @@ func (x *fenced) start(t *testing.T, b *stubborn) *webtest.Server {
 	}
 	return webtest.Start(t, fenceFamilies, strings.NewReplacer("ORIGIN", scheme+b.Addr, "ADDRESS", b.Addr,
 		"location /c {", "location /c { limit_conn conns 3;").Replace(`
-		limit_conn_zone $server_port zone=conns:1m sync strict;
+		limit_conn_zone $host zone=conns:1m sync strict;
 		proxy_cache_path cache keys_zone=one:1m;
 		upstream u { zone u 64k; server ADDRESS max_conns=1; queue 10 timeout=1h; }
 		upstream two { server ADDRESS; server ADDRESS backup; }
@@ -375,25 +385,25 @@ func TestLimitConnCountsWhatGoesOn(t *testing.T) {
 			t.Run(name+strictly, func(t *testing.T) {
 				t.Parallel()
 				b := newStubborn(t, false)
-				s := webtest.Start(t, fenceFamilies, `limit_conn_zone $server_port zone=conns:1m`+strictly+`; server { `+
+				s := webtest.Start(t, fenceFamilies, `limit_conn_zone $host zone=conns:1m`+strictly+`; server { `+
 					strings.NewReplacer("ORIGIN", "http://"+b.Addr, "location /c {", "location /c { limit_conn conns 1;").Replace(conf)+` }`)
 				t.Cleanup(b.quit)
 				if strictly != "" {
 					decideAlone(t, s.Plan)
 				}
-				c, second := s.LoopbackClient(), s.LoopbackClient()
+				c := s.LoopbackClient()
 				const get = "GET /c HTTP/1.1\r\nHost: a\r\n\r\n"
 				if r := c.Do(get); r.Text != "ok" {
 					t.Fatalf("%d %q", r.StatusCode, r.Text)
 				}
 				webtest.Receive(t, b.arrived)
 				webtest.Receive(t, b.arrived)
-				if r := second.Do(get); r.StatusCode != 503 {
+				if r := s.LoopbackClient().Do(get); r.StatusCode != 503 {
 					t.Errorf("the second of one gets %d", r.StatusCode)
 				}
 				b.quit()
 				testkit.Eventually(t, webtest.Patience, func() error {
-					if r := second.Do(get); r.StatusCode != 200 {
+					if r := s.LoopbackClient().Do(get); r.StatusCode != 502 { // the origin is gone
 						return fmt.Errorf("after the end of the first one, the second gets %d", r.StatusCode)
 					}
 					return nil
