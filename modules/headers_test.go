@@ -108,6 +108,18 @@ func TestVariablesOfDuplicateUpstreamHeaders(t *testing.T) {
 	}
 }
 
+// $upstream_response_length is the length of the body on the wire, as in nginx.
+func TestUpstreamResponseLengthOfChunks(t *testing.T) {
+	b := webtest.Serve(t, func(p *webtest.Peer) {
+		p.Head()
+		p.Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n")
+	})
+	s := b.Behind(families, `location / { proxy_pass http://BACKEND; add_trailer X-Length $upstream_response_length; }`)
+	if got, want := s.Get("/", "TE: trailers"), fmt.Sprintf("X-Length: %d\r\n", len("3;x=y\r\nabc\r\n0\r\n\r\n")); !strings.Contains(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // The header Trailer of a server is passed on, whether its trailers are or not, as nginx does; from a cache too.
 func TestTrailerIsPassed(t *testing.T) {
 	b := webtest.Serve(t, func(p *webtest.Peer) {

@@ -104,6 +104,7 @@ type engine struct {
 	silent      bool  // the response was sent: what follows is dropped (post_action)
 	failure     error // the first error of the connection
 	bodyBytes   int64 // of the response
+	headBytes   int64 // of the response, interim ones included
 	tunnelled   int64 // bytes that a hijacker sent
 	sentBefore  int64 // bytes that the connection had sent when the request began
 

@@ -114,8 +114,8 @@ func (c *Conn) Pipelined() bool { return c.pipelined }
 // BytesSent counts the bytes sent to the client, head included.
 func (r *Request) BytesSent() int64 { return r.wire.Sent(r) }
 
-// BodyBytesSent counts response bytes without the head.
-func (r *Request) BodyBytesSent() int64 { return r.bodyBytes }
+// BodyBytesSent counts what was sent after the head, with the framing of the body (chunks, frames), as nginx does.
+func (r *Request) BodyBytesSent() int64 { return max(r.wire.Sent(r)-r.headBytes, 0) }
 
 // RequestLength counts request line, headers and body read so far.
 func (r *Request) RequestLength() int64 { return r.wire.Received(r) }

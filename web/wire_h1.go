@@ -55,6 +55,7 @@ func (w *h1Wire) WriteHead(r *Request, empty bool) error {
 		}
 	}
 	w.waiting = r.appendHead(r.Conn.out.Start(), w.chunked)
+	r.headBytes += int64(len(w.waiting))
 	return nil
 }
 
@@ -113,6 +114,7 @@ func (w *h1Wire) WriteInterim(r *Request, status int, reason []byte, headers h1.
 	}
 	b = h1.AppendHeadEnd(b)
 	r.scratch = b[:0]
+	r.headBytes += int64(len(b))
 	r.Conn.writeWithin(r.Location.Core.SendTimeout)
 	return r.Conn.out.Write(b)
 }

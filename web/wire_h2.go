@@ -30,7 +30,15 @@ func (w *h2Wire) ReadHead(*Request) (*h1.RequestHead, error) { return &w.stream.
 func (w *h2Wire) WriteHead(r *Request, empty bool) error {
 	block := w.appendHead(r, r.Scratch())
 	r.scratch = block[:0]
-	return w.stream.WriteHead(block, empty)
+	return w.writeHead(r, block, empty)
+}
+
+// writeHead queues a head, which is no part of the body.
+func (w *h2Wire) writeHead(r *Request, block []byte, end bool) error {
+	before := w.stream.Sent
+	err := w.stream.WriteHead(block, end)
+	r.headBytes += w.stream.Sent - before
+	return err
 }
 
 // appendHead encodes the head in nginx's order.
@@ -110,7 +118,7 @@ func (w *h2Wire) WriteInterim(r *Request, status int, _ []byte, headers h1.Heade
 		b = h2.AppendField(b, headers[i].ID, headers[i].Name, headers[i].Value)
 	}
 	r.scratch = b[:0]
-	if err := w.stream.WriteHead(b, false); err != nil {
+	if err := w.writeHead(r, b, false); err != nil {
 		return err
 	}
 	return w.stream.Flush()

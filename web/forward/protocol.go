@@ -79,6 +79,9 @@ type Wire interface {
 	Close()
 }
 
+// framer is a Wire that knows the length of a body on the wire, with the framing of chunks and what came after its end.
+type framer interface{ BodyBytes() int64 }
+
 // Head is the head of a response. Its bytes belong to the Wire, until its Rest.
 type Head struct {
 	Status  int

@@ -16,7 +16,8 @@ type state struct {
 	queueMS                         int64 // before it started; -1 if it did not wait
 	connectMS, headerMS, responseMS int64
 	sent, received, length          int64
-	redirected                      bool // not a try: an internal redirect in between
+	framed                          int64 // the length of the body on the wire, once it has ended
+	redirected                      bool  // not a try: an internal redirect in between
 }
 
 func newState(address string, nowMS int64) state {

@@ -174,6 +174,9 @@ func (x *Exchange) account(outcome upstream.Outcome) {
 		if st.headerMS >= 0 {
 			st.received = received
 		}
+		if w, ok := x.conn.wire.(framer); ok && st.length > 0 {
+			st.framed = w.BodyBytes()
+		}
 		stats.Moved(x.Request.Pick(), st.sent, st.received)
 	}
 	if outcome == upstream.Success && st.headerMS >= 0 {

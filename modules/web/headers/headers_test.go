@@ -184,7 +184,7 @@ func TestAddTrailer(t *testing.T) {
 		location /error { add_trailer X-A a; }
 		location /always { add_trailer X-A a always; } }`)
 	for _, c := range []struct{ request, want string }{
-		{"GET / HTTP/1.1", "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\nX-A: 5\r\nX-A: b\r\nX-Seen: 5, b\r\n\r\n"},
+		{"GET / HTTP/1.1", "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\nX-A: 10\r\nX-A: b\r\nX-Seen: 10, b\r\n\r\n"},
 		{"HEAD / HTTP/1.1", "Content-Length: 5\r\nConnection: close\r\n\r\n"},
 		{"GET / HTTP/1.0", "Content-Length: 5\r\nConnection: close\r\n\r\nhello"},
 		{"GET /off HTTP/1.1", "Content-Length: 5\r\nConnection: close\r\n\r\nhello"},

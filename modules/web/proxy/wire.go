@@ -159,6 +159,9 @@ func (w *wire) Counts() (sent, received int64) {
 	return w.out.Bytes, int64(w.head.Bytes) + w.body.RawBytes + int64(len(w.in.Unread()))
 }
 
+// BodyBytes counts what has arrived after the head.
+func (w *wire) BodyBytes() int64 { return w.body.RawBytes + int64(len(w.in.Unread())) }
+
 // Rest keeps no memory.
 func (w *wire) Rest() {
 	w.in.Recycle()
