@@ -129,16 +129,17 @@ func TestTheLastPieceWaitsForTheWindow(t *testing.T) {
 func TestTheLastPieceWaitsForTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, held := startHolder(t, `server { limit_rate 1k; }`)
-		client := s.Client()
-		client.Write("GET /?4096 HTTP/1.1\r\nHost: a\r\n\r\n")
-		done := make(chan struct{})
-		go func() { client.Read("GET"); close(done) }()
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
+		conn := s.Dial()
+		go io.WriteString(conn, "GET /?4096 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		if _, err := io.ReadFull(conn, make([]byte, 3000)); err != nil {
+			t.Fatal(err)
+		}
 		if held.Load() != 1 {
 			t.Error("a request is over whose last piece waits for limit_rate")
 		}
-		<-done
+		if _, err := io.ReadAll(conn); err != nil {
+			t.Fatal(err)
+		}
 		synctest.Wait()
 		if held.Load() != 0 {
 			t.Error("the request is not over")
