@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"starling/e2e/harness"
-	"starling/lib/testkit"
 )
 
 // strictSite is a node with strict zones of connections of both sides, of six each. Requests whose body does not come
@@ -48,9 +47,9 @@ func TestDashboardShowsStrictConnections(t *testing.T) {
 		n.DecidesOnConns("stream", "sessions", 3)
 	}
 	for i, n := range c.Nodes {
-		n.HoldStrict("requests", i+1) // these are all six
+		n.HoldStrict("http", "requests", i+1) // these are all six
 	}
-	holdSessions(c.Nodes[0], 2)
+	c.Nodes[0].HoldStrict("stream", "sessions", 2)
 	b := openTab(t)
 	owners := 0
 	for i, n := range c.Nodes {
@@ -85,40 +84,4 @@ func TestDashboardShowsStrictConnections(t *testing.T) {
 	b.sure(row("Strict zones", "requests", "alone", "admits a share") + " !== undefined")
 	b.sure(row("Strict zones", "sessions", "rejects", "\t2\t") + " !== undefined") // it has ended two
 	b.sure(row("Keys with the most connections", "sessions") + " === undefined")
-}
-
-// holdSessions opens sessions at a node until the strict zone counts so many. A first one can be rejected: a node waits
-// for the owner of the key.
-func holdSessions(n *harness.Node, count int) {
-	n.T.Helper()
-	held := 0
-	testkit.Eventually(n.T, harness.Patience, func() error {
-		for ; held < count; held++ {
-			conn, err := n.Dial("8081")
-			if err != nil {
-				return err
-			}
-			n.T.Cleanup(func() { conn.Close() })
-			rejected := make(chan struct{})
-			go func() {
-				harness.ClosedAt(conn)
-				close(rejected)
-			}()
-			for here := held; here == held; {
-				z, err := n.StrictConns("stream", "sessions")
-				if err != nil {
-					return err
-				}
-				if len(z.Keys) == 1 {
-					here = z.Keys[0].Connections
-				}
-				select {
-				case <-rejected:
-					return fmt.Errorf("%s rejects session %d: %+v", n.Name, held+1, z)
-				default:
-				}
-			}
-		}
-		return nil
-	})
 }

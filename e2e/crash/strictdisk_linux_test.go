@@ -42,11 +42,11 @@ func TestStrictConnectionsOnAFullDisk(t *testing.T) {
 			}
 			decide(cl.Nodes, 5)
 			ended := make(chan time.Time, 3)
-			for _, held := range first.HoldStrict("requests", 3) {
+			for _, held := range first.HoldStrict("http", "requests", 3) {
 				go func() { ended <- <-held.Ended }()
 			}
 			for i, n := range cl.Nodes[1:] {
-				n.HoldStrict("requests", []int{1, 2, 2, 2}[i])
+				n.HoldStrict("http", "requests", []int{1, 2, 2, 2}[i])
 			}
 			for _, n := range cl.Nodes {
 				n.Wants(429, "*", "POST", "/hang", "", "Host", "all")
@@ -56,7 +56,7 @@ func TestStrictConnectionsOnAFullDisk(t *testing.T) {
 			last.Kill()
 			first.WaitLog("No space left on device); requests of strict zones are rejected")
 			decide(others, 3)
-			others[0].HoldStrict("requests", 2+3) // what the other two had; a share comes on top
+			others[0].HoldStrict("http", "requests", 2+3) // what the other two had; a share comes on top
 			admitted := time.Now()
 			for range 3 - keeps {
 				if at := <-ended; at.After(admitted) {

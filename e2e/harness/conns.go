@@ -58,19 +58,19 @@ func ClosedAt(conn net.Conn) time.Time {
 	}
 }
 
-// Held is a request that stays in progress.
+// Held is a request that stays in progress, or a session that stays open.
 type Held struct {
 	net.Conn
 	// Ended gets the time at which the other side closes the connection.
 	Ended chan time.Time
 }
 
-// HoldStrict starts requests for /hang until so many are in progress that a strict zone of http with one key counts.
-// Each may need a few attempts: a node waits for the owner of the key.
-func (n *Node) HoldStrict(zone string, count int) (held []Held) {
+// HoldStrict starts requests for /hang, or in stream sessions at port 8081, until a strict zone with one key counts so
+// many more. Each may need a few attempts: a node waits for the owner of the key.
+func (n *Node) HoldStrict(side, zone string, count int) (held []Held) {
 	n.T.Helper()
 	here := func() int {
-		z, err := n.StrictConns("http", zone)
+		z, err := n.StrictConns(side, zone)
 		if err != nil {
 			n.T.Fatalf("%s: %v", n.Name, err)
 		}
@@ -82,19 +82,18 @@ func (n *Node) HoldStrict(zone string, count int) (held []Held) {
 	testkit.Eventually(n.T, Patience, func() error {
 		for len(held) < count {
 			before := here()
-			h := Held{n.HoldRequest(), make(chan time.Time, 1)}
-			answered := make(chan struct{})
+			h := Held{n.hold(side), make(chan time.Time, 1)}
+			over := make(chan struct{})
 			go func() {
-				if _, err := h.Read(make([]byte, 1)); err == nil {
-					close(answered)
-				}
+				_, _ = h.Read(make([]byte, 1)) // returns with an answer, or at the end
+				close(over)
 				h.Ended <- ClosedAt(h.Conn)
 			}()
 			for here() == before {
 				select {
-				case <-answered:
+				case <-over:
 					h.Close()
-					return fmt.Errorf("%s rejects request %d", n.Name, len(held)+1)
+					return fmt.Errorf("%s at %s rejects connection %d", side, n.Name, len(held)+1)
 				default:
 				}
 			}
@@ -103,4 +102,18 @@ func (n *Node) HoldStrict(zone string, count int) (held []Held) {
 		return nil
 	})
 	return held
+}
+
+// hold starts a request or a session.
+func (n *Node) hold(side string) net.Conn {
+	n.T.Helper()
+	if side == "http" {
+		return n.HoldRequest()
+	}
+	conn, err := n.Dial("8081")
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	n.T.Cleanup(func() { conn.Close() })
+	return conn
 }

@@ -270,7 +270,7 @@ func strictConns(cl *harness.Cluster, held []net.Conn) {
 		conn.Close()
 	}
 	upgraded.CountsConnections("http", "requests", 2, 0)
-	upgraded.HoldStrict("strictly", 2)
+	upgraded.HoldStrict("http", "strictly", 2)
 	for _, n := range cl.Nodes {
 		n.CountsConnections("http", "requests", 4, []int{1, 1, 2}[slices.Index(cl.Nodes, n)])
 		n.Wants(429, "*", "POST", "/hang", "", "Host", "all")
