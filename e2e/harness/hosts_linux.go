@@ -70,15 +70,26 @@ func (h *Hosts) HostOf(addr netip.Addr) *lan.Host { return h.places[addr.String(
 func (h *Hosts) BackendHost(last int, name string) string {
 	h.T.Helper()
 	ip := fmt.Sprintf("%s.%d", h.Net, last)
+	return h.serve(h.host(ip), ip, sessionHandler(name))
+}
+
+// ServeAt serves on port 9100 of a node's host.
+func (h *Hosts) ServeAt(n *Node, handler http.Handler) {
+	h.T.Helper()
+	h.serve(h.At(n), n.IP, handler)
+}
+
+func (h *Hosts) serve(host *lan.Host, ip string, handler http.Handler) (address string) {
+	h.T.Helper()
 	var l net.Listener
-	err := h.host(ip).Inside(func() (err error) {
+	err := host.Inside(func() (err error) {
 		l, err = net.Listen("tcp", ip+":9100")
 		return err
 	})
 	if err != nil {
 		h.T.Fatal(err)
 	}
-	srv := &http.Server{Handler: sessionHandler(name)}
+	srv := &http.Server{Handler: handler}
 	go func() { _ = srv.Serve(l) }() // ends with Close below
 	h.T.Cleanup(func() { _ = srv.Close() })
 	return l.Addr().String()

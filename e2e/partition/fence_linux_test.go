@@ -3,7 +3,6 @@ package partition
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -47,22 +46,6 @@ func (s *holdingServer) has(count int) error {
 	return nil
 }
 
-// serve has the server listen on the host of a node.
-func (s *holdingServer) serve(h *harness.Hosts, n *harness.Node) {
-	h.T.Helper()
-	var l net.Listener
-	err := h.At(n).Inside(func() (err error) {
-		l, err = net.Listen("tcp", n.IP+":9100")
-		return err
-	})
-	if err != nil {
-		h.T.Fatal(err)
-	}
-	server := &http.Server{Handler: s}
-	go func() { _ = server.Serve(l) }() // ends with Close below
-	h.T.Cleanup(func() { _ = server.Close() })
-}
-
 // begin starts a request that the server holds, if the limit lets it pass.
 func begin(n *harness.Node, path string) {
 	n.T.Helper()
@@ -83,7 +66,7 @@ func TestAPartitionEndsWhatServersHave(t *testing.T) {
 	h := harness.NewHosts(t, 3)
 	var servers holdingServer
 	for _, n := range h.Nodes {
-		servers.serve(h, n)
+		h.ServeAt(n, &servers)
 	}
 	h.Start(fencedRequests)
 	decideOnRequests(h.Nodes, 3)
@@ -95,14 +78,7 @@ func TestAPartitionEndsWhatServersHave(t *testing.T) {
 		}
 	}
 	h.Network.Partition(h.HostsOf(h.Nodes[:1]), h.HostsOf(others))
-	testkit.Eventually(t, harness.Patience, func() error {
-		begin(others[0], "/hang")
-		z, err := others[0].StrictConns("http", "requests")
-		if err == nil && (len(z.Keys) != 1 || z.Keys[0].Connections != 4) {
-			return fmt.Errorf("%s: %+v", others[0].Name, z)
-		}
-		return err
-	})
+	beginUntil(others[0], 4, func() { begin(others[0], "/hang") })
 	testkit.Eventually(t, harness.Patience, func() error { return servers.has(6) })
 	alone.WaitLog("ended 2 connections")
 	servers.mu.Lock()

@@ -24,6 +24,21 @@ func decideOnRequests(nodes []*harness.Node, members int) {
 	}
 }
 
+// beginUntil begins requests at a node, many of which can be rejected, until it has so many. It returns when it had them.
+func beginUntil(n *harness.Node, count int, begin func()) (at time.Time) {
+	n.T.Helper()
+	testkit.Eventually(n.T, harness.Patience, func() error {
+		begin()
+		z, err := n.StrictConns("http", "requests")
+		if err == nil && (len(z.Keys) != 1 || z.Keys[0].Connections != count) {
+			return fmt.Errorf("%s: %+v", n.Name, z)
+		}
+		at = time.Now()
+		return err
+	})
+	return at
+}
+
 // TestAPartitionEndsStrictConnections: a node without a majority ends what it has, and rejects what comes. Only then
 // the others have its places. When the network is whole again, it takes part again.
 func TestAPartitionEndsStrictConnections(t *testing.T) {
@@ -45,16 +60,7 @@ func TestAPartitionEndsStrictConnections(t *testing.T) {
 		n.Wants(503, "*", "POST", "/hang", "", "Host", "all")
 	}
 	h.Network.Partition(h.HostsOf(h.Nodes[:1]), h.HostsOf(others))
-	var admitted time.Time
-	testkit.Eventually(t, harness.Patience, func() error {
-		others[0].HoldRequest()
-		z, err := others[0].StrictConns("http", "requests")
-		if err == nil && (len(z.Keys) != 1 || z.Keys[0].Connections != 4) {
-			return fmt.Errorf("%s: %+v", others[0].Name, z)
-		}
-		admitted = time.Now()
-		return err
-	})
+	admitted := beginUntil(others[0], 4, func() { others[0].HoldRequest() })
 	for range 2 {
 		at := <-ended
 		t.Logf("ended %v before the others had the places", admitted.Sub(at))
@@ -71,13 +77,6 @@ func TestAPartitionEndsStrictConnections(t *testing.T) {
 	alone.Wants(503, "*", "POST", "/hang", "", "Host", "all")
 	held[2].Close()
 	countsRequests(others[0], 5, 3)
-	testkit.Eventually(t, harness.Patience, func() error { // a key that had no place stays refused for a moment
-		alone.HoldRequest()
-		z, err := alone.StrictConns("http", "requests")
-		if err == nil && (len(z.Keys) != 1 || z.Keys[0].Connections != 1) {
-			return fmt.Errorf("%s: %+v", alone.Name, z)
-		}
-		return err
-	})
+	beginUntil(alone, 1, func() { alone.HoldRequest() }) // a key that had no place stays refused for a moment
 	countsRequests(alone, 6, 1)
 }

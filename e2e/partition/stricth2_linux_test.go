@@ -2,7 +2,6 @@ package partition
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"starling/e2e/harness"
-	"starling/lib/testkit"
 )
 
 // h2Client is a client with one connection of HTTP/2 to a node.
@@ -119,16 +117,7 @@ func TestAPartitionEndsStrictRequestsOfHTTP2(t *testing.T) {
 	}
 	h.Network.Partition(h.HostsOf(h.Nodes[:1]), h.HostsOf(others))
 	more := newH2Client(others[0])
-	var admitted time.Time
-	testkit.Eventually(t, harness.Patience, func() error {
-		more.start("/hang")
-		z, err := others[0].StrictConns("http", "requests")
-		if err == nil && (len(z.Keys) != 1 || z.Keys[0].Connections != 4) {
-			return fmt.Errorf("%s: %+v", others[0].Name, z)
-		}
-		admitted = time.Now()
-		return err
-	})
+	admitted := beginUntil(others[0], 4, func() { more.start("/hang") })
 	for i, answer := range ends {
 		if got := <-answer; got.err == nil {
 			t.Errorf("request %d of the connection that is ended is answered with %d", i, got.status)
