@@ -7,7 +7,7 @@ import (
 	"starling/logs"
 )
 
-// closeAll says why no zone is strict.
+// closeAll closes the gates, and tells the operator why no zone is strict.
 func (r *strictRunner) closeAll(why string, additive bool) {
 	r.close(why, additive)
 	for _, gate := range r.config.Gates {
@@ -19,7 +19,7 @@ func (r *strictRunner) closeAll(why string, additive bool) {
 	}
 }
 
-// close closes the gates.
+// close closes the gates, and tells nothing.
 func (r *strictRunner) close(why string, additive bool) {
 	for _, gate := range r.config.Gates {
 		if gate.Closed() != why {

@@ -61,6 +61,18 @@ func TestTheTagOfAZone(t *testing.T) {
 	}
 }
 
+// toldOnceFrom fails the test if the log has another number of lines with a text than one from a time on, none before.
+func toldOnceFrom(t *testing.T, log *journalLog, text string, fromUS, nowUS int64) {
+	t.Helper()
+	want := 0
+	if nowUS >= fromUS {
+		want = 1
+	}
+	if got := log.count(text); got != want {
+		t.Fatalf("at %d us: %d lines, want %d", nowUS, got, want)
+	}
+}
+
 // A member with other settings is named when that lasts: not while all nodes are being reloaded.
 func TestMembersWithOtherSettingsAreNamed(t *testing.T) {
 	r, log := idleRunner(t)
@@ -75,13 +87,7 @@ func TestMembersWithOtherSettingsAreNamed(t *testing.T) {
 			r.receive(&stranger, nowUS)
 		}
 		r.tellDiffering(nowUS)
-		want := 0
-		if nowUS >= 30_100_000+differsUS {
-			want = 1
-		}
-		if got := log.count("has a strict zone that this node lacks"); got != want {
-			t.Fatalf("at %d us: %d lines, want %d", nowUS, got, want)
-		}
+		toldOnceFrom(t, log, "has a strict zone that this node lacks", 30_100_000+differsUS, nowUS)
 	}
 	if line := log.find("member c has a strict zone"); !strings.HasSuffix(line, "must be the same on all nodes") {
 		t.Error(fmt.Sprint("no line about c: ", line))
@@ -108,13 +114,7 @@ func TestMembersWithAnotherLimitAreNamed(t *testing.T) {
 			r.receive(&strictItem{via: seat, zone: gate.Tag, m: m}, nowUS)
 		}
 		r.tellLimits(nowUS)
-		want := 0
-		if nowUS >= 30_000_000+differsUS {
-			want = 1
-		}
-		if got := log.count("has limit_conn with"); got != want {
-			t.Fatalf("at %d us: %d lines, want %d", nowUS, got, want)
-		}
+		toldOnceFrom(t, log, "has limit_conn with", 30_000_000+differsUS, nowUS)
 	}
 	want := `zone "conns": member c has limit_conn with 12, this node with 10: up to 12 connections are admitted until`
 	if line := log.find("has limit_conn with"); !strings.Contains(line, want) {
