@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 )
@@ -50,12 +49,11 @@ func buildAndRun(m *testing.M) (code int, err error) {
 		return 0, fmt.Errorf("building starling: %w", err)
 	}
 	races := filepath.Join(dir, "races") // of programs that are no nodes
-	setting, err := reportTo(races)
+	options, err := reportTo(races)
 	if err := errors.Join(err, os.Chmod(dir, 0o755)); err != nil { // a program of root becomes nobody
 		return 0, err
 	}
-	name, value, _ := strings.Cut(setting, "=")
-	if err := os.Setenv(name, value); err != nil {
+	if err := os.Setenv(raceOptions, options); err != nil {
 		return 0, err
 	}
 	if err := flag.Set("test.parallel", strconv.Itoa(max(atOnce, runtime.GOMAXPROCS(0)))); err != nil {

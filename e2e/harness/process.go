@@ -31,11 +31,11 @@ func (n *Node) Launch() {
 	n.heir = 0
 	n.cmd = exec.Command(cmp.Or(n.Program, Binary), "-p", n.Dir+"/", "-c", "nginx.conf", "-e", "error.log")
 	n.cmd.Stderr = &n.stderr
-	setting, err := reportTo(n.reportsFolder())
+	options, err := reportTo(n.reportsFolder())
 	if err != nil {
 		n.T.Fatal(err)
 	}
-	n.cmd.Env = append(os.Environ(), setting)
+	n.cmd.Env = append(os.Environ(), raceOptions+"="+options)
 	n.exited = make(chan struct{})
 	if err := n.there(n.cmd.Start); err != nil {
 		n.T.Fatal(err)

@@ -10,13 +10,16 @@ import (
 // raceTitle begins each report of the race detector.
 const raceTitle = "WARNING: DATA RACE"
 
-// reportTo is the setting of the race detector that makes a program write its reports below a folder, which it makes.
-// Standard error would be lost of programs that the tests do not read to the end.
-func reportTo(folder string) (setting string, err error) {
+// raceOptions is the variable of the environment with the options of the race detector.
+const raceOptions = "GORACE"
+
+// reportTo makes a folder, and returns the raceOptions with which a program writes its reports there. Those on standard
+// error are lost when a test does not read it to the end.
+func reportTo(folder string) (options string, err error) {
 	// A node of root becomes nobody.
 	err = errors.Join(os.MkdirAll(folder, 0o700), os.Chmod(folder, 0o777))
 	// By default, a program waits a second before it ends.
-	return "GORACE=atexit_sleep_ms=0 log_path='" + filepath.Join(folder, "report") + "'", err
+	return "atexit_sleep_ms=0 log_path='" + filepath.Join(folder, "report") + "'", err
 }
 
 // reports are what programs have reported below a folder, which need not be there.
