@@ -110,20 +110,17 @@ func rank(a sockaddr.Addr) int {
 
 // find returns the handler of an address, nil if there is none; a wildcard's handler takes connections that no other
 // does.
-func (c *Cycle) find(addr sockaddr.Addr) func(net.Conn) {
+func (c *Cycle) find(addr sockaddr.Addr) side.ConnHandler {
 	var found side.ConnHandler
 	for _, p := range c.ports() {
 		switch {
 		case p.Transport != nil: // it is not a connection's
 		case p.Addr == addr:
-			return p.ConnHandler.Serve
+			return p.ConnHandler
 		case p.Addr.Wildcard() && p.Addr.Port() == addr.Port() && !addr.IsUnix() &&
 			p.Addr.Addr().Is4() == addr.Addr().Is4():
 			found = p.ConnHandler
 		}
 	}
-	if found == nil {
-		return nil
-	}
-	return found.Serve
+	return found
 }

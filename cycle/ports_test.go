@@ -19,6 +19,8 @@ func (n named) ServeExpected(conn net.Conn) { n.Serve(conn) }
 func (n named) Expect()                     {}
 func (n named) Unexpect()                   {}
 
+func (n named) ServeWithin(_ *side.Fence, conn net.Conn) { n.Serve(conn) }
+
 type fakeConn struct {
 	net.Conn
 	local    netip.AddrPort

@@ -77,6 +77,8 @@ func (g *greeting) Serve(conn net.Conn) {
 	g.ServeExpected(conn)
 }
 
+func (g *greeting) ServeWithin(_ *side.Fence, conn net.Conn) { g.Serve(conn) }
+
 func (g *greeting) ServeExpected(conn net.Conn) {
 	g.Enter(conn)
 	defer g.Leave(conn)

@@ -57,17 +57,3 @@ func (f *Fence) Hold(end func()) (release func() bool) {
 
 // Holds reports whether something that Hold was called for was not released.
 func (f *Fence) Holds() bool { return f != nil && f.held.Load() > 0 }
-
-// Fenced is a connection that is passed on within a fence. Whoever gets it puts what he does for it into that.
-type Fenced interface {
-	net.Conn
-	Fence() *Fence
-}
-
-// FenceOf is the fence in which a connection was passed on, or nil.
-func FenceOf(nc net.Conn) *Fence {
-	if fenced, ok := nc.(Fenced); ok {
-		return fenced.Fence()
-	}
-	return nil
-}

@@ -46,6 +46,8 @@ type ConnHandler interface {
 	ServeExpected(conn net.Conn)
 	// Serve is both.
 	Serve(conn net.Conn)
+	// ServeWithin serves a connection that a session passes on within the session's fence, nil for none.
+	ServeWithin(fence *Fence, conn net.Conn)
 }
 
 // Transport makes a listener of a UDP socket.

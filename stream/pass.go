@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -20,14 +19,14 @@ var ErrNobodyListens = errors.New("no listener on that address")
 
 // handoff finds the server of an address of the configuration, in http and stream.
 type handoff struct {
-	find   func(sockaddr.Addr) func(net.Conn)
+	find   func(sockaddr.Addr) side.ConnHandler
 	mu     sync.Mutex
 	passes map[net.Conn]int
 }
 
 // SetHandoff sets the function that finds the server of an address; find returns nil if there is none. The cycle sets
 // it.
-func SetHandoff(p *plan.Plan, find func(sockaddr.Addr) func(net.Conn)) {
+func SetHandoff(p *plan.Plan, find func(sockaddr.Addr) side.ConnHandler) {
 	h := plan.Part[handoff](p)
 	h.find, h.passes = find, map[net.Conn]int{}
 }
@@ -72,56 +71,11 @@ func (s *Session) Pass(to sockaddr.Addr) error {
 	if tooMany {
 		return errors.New("stream pass cycle")
 	}
-	serve := h.find(to)
-	if serve == nil {
+	server := h.find(to)
+	if server == nil {
 		return ErrNobodyListens
 	}
 	s.passed = true
-	serve(s.within(conn))
+	server.ServeWithin(s.fence, conn)
 	return nil
 }
-
-// within returns a connection that is passed on with the fence of the session.
-func (s *Session) within(conn net.Conn) net.Conn {
-	if s.fence == nil {
-		return conn
-	}
-	switch conn := conn.(type) {
-	case *net.TCPConn:
-		return &fencedTCP{conn, s.fence}
-	case *tls.Conn:
-		return &fencedTLS{conn, s.fence}
-	}
-	return &fencedConn{conn, s.fence}
-}
-
-// The connections in a fence, with all methods of those that they are made of.
-type (
-	fencedTCP struct {
-		*net.TCPConn
-		fence *side.Fence
-	}
-	fencedTLS struct {
-		*tls.Conn
-		fence *side.Fence
-	}
-	fencedConn struct {
-		net.Conn
-		fence *side.Fence
-	}
-)
-
-// NetConn returns the connection below.
-func (c *fencedTCP) NetConn() net.Conn { return c.TCPConn }
-
-// Fence is that of the session.
-func (c *fencedTCP) Fence() *side.Fence { return c.fence }
-
-// Fence is that of the session.
-func (c *fencedTLS) Fence() *side.Fence { return c.fence }
-
-// NetConn returns the connection below.
-func (c *fencedConn) NetConn() net.Conn { return c.Conn }
-
-// Fence is that of the session.
-func (c *fencedConn) Fence() *side.Fence { return c.fence }

@@ -122,14 +122,20 @@ func (p *Port) Expect() { p.site.gate.Expect() }
 func (p *Port) Unexpect() { p.site.gate.Unexpect() }
 
 // Serve serves an accepted connection and closes it.
-func (p *Port) Serve(conn net.Conn) {
+func (p *Port) Serve(conn net.Conn) { p.ServeWithin(nil, conn) }
+
+// ServeWithin is Serve of a connection that a session passes on within its fence.
+func (p *Port) ServeWithin(fence *side.Fence, conn net.Conn) {
 	p.Expect()
-	p.ServeExpected(conn)
+	p.serve(fence, conn)
 }
 
 // ServeExpected is Serve after Expect. It returns when the session has ended, or is parked.
-func (p *Port) ServeExpected(conn net.Conn) {
+func (p *Port) ServeExpected(conn net.Conn) { p.serve(nil, conn) }
+
+func (p *Port) serve(fence *side.Fence, conn net.Conn) {
 	s := p.site.open(p, conn)
+	s.fence = fence
 	if parked := s.run(); !parked {
 		p.site.close(s)
 	}
@@ -228,7 +234,6 @@ func (s *Site) endArrivals() {
 func newSession(p *Port, conn net.Conn) *Session {
 	s := &Session{
 		raw:           conn,
-		fence:         side.FenceOf(conn),
 		port:          p,
 		Server:        p.hosts.Default,
 		StartedAt:     time.Now(),

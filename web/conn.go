@@ -46,14 +46,20 @@ func (p *Port) Expect() { p.site.gate.Expect() }
 func (p *Port) Unexpect() { p.site.gate.Unexpect() }
 
 // Serve serves one connection until it ends, and closes it. The caller calls it in its own goroutine.
-func (p *Port) Serve(nc net.Conn) {
+func (p *Port) Serve(nc net.Conn) { p.ServeWithin(nil, nc) }
+
+// ServeWithin is Serve of a connection that a session of stream passes on within its fence.
+func (p *Port) ServeWithin(fence *side.Fence, nc net.Conn) {
 	p.Expect()
-	p.ServeExpected(nc)
+	p.serve(fence, nc)
 }
 
 // ServeExpected is Serve after Expect.
-func (p *Port) ServeExpected(nc net.Conn) {
+func (p *Port) ServeExpected(nc net.Conn) { p.serve(nil, nc) }
+
+func (p *Port) serve(fence *side.Fence, nc net.Conn) {
 	c := p.site.open(p, nc)
+	c.fence = fence
 	defer p.site.release(c)
 	defer c.survive()
 	c.serve()
@@ -62,7 +68,7 @@ func (p *Port) ServeExpected(nc net.Conn) {
 func (s *Site) open(p *Port, nc net.Conn) *Conn {
 	c := &Conn{shared: shared{Net: nc, Port: p, Serial: s.plan.Connections.Accepted(), OpenedAt: s.plan.Clock.Now()}}
 	c.Local, c.Remote = addrPort(nc.LocalAddr()), addrPort(nc.RemoteAddr())
-	c.whole, c.raw, c.site, c.hosts, c.fence = c, nc, s, p.hosts, side.FenceOf(nc)
+	c.whole, c.raw, c.site, c.hosts = c, nc, s, p.hosts
 	c.server = c.hosts.Default
 	if s.gate.Enter(c) {
 		nc.Close() // the site was closed since the connection was accepted

@@ -188,10 +188,10 @@ func listen(p side.Port) (net.Listener, error) {
 }
 
 // find returns the server of an address of the configuration, for `pass`.
-func (s *Server) find(to sockaddr.Addr) func(net.Conn) {
+func (s *Server) find(to sockaddr.Addr) side.ConnHandler {
 	for _, p := range s.Site.Ports() {
 		if p.Addr == to {
-			return p.Serve
+			return p.ConnHandler
 		}
 	}
 	return nil

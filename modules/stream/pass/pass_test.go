@@ -9,6 +9,7 @@ import (
 	"starling/conf"
 	"starling/modules/stream/core"
 	"starling/modules/stream/pass"
+	"starling/side"
 	"starling/stream"
 	"starling/stream/streamtest"
 )
@@ -80,6 +81,37 @@ func lookModule() *stream.Module {
 				}, nil
 			}},
 		},
+	}
+}
+
+// TestAFenceIsPassedOn: a server that gets a connection within a fence is in it, and has the socket itself, so that its
+// options can be set and the kernel can move the bytes.
+func TestAFenceIsPassedOn(t *testing.T) {
+	fences := make(chan *side.Fence, 2)
+	module := &stream.Module{
+		Module: conf.Module{Name: "fence", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}]},
+		Handlers: []stream.Hook{{Phase: stream.PreAccess, Build: func(*stream.Block) (stream.Handler, error) {
+			return func(s *stream.Session) stream.Result {
+				if s.Socket() == nil {
+					t.Error("the session has no socket")
+				}
+				if s.Fence() == nil {
+					s.Enclose()
+				}
+				fences <- s.Fence()
+				return stream.Declined
+			}, nil
+		}}},
+	}
+	s := streamtest.Start(t, `stream {
+		server { listen 127.0.0.1:1; pass 127.0.0.1:9; }
+		server { listen 127.0.0.1:9; say passed; }
+	}`, nil, &core.Module, &pass.Module, streamtest.Say(), module)
+	if got := s.Ask(0); got != "passed" {
+		t.Fatalf("got %q", got)
+	}
+	if first, second := <-fences, <-fences; first != second {
+		t.Error("the second server is not in the fence of the first")
 	}
 }
 
