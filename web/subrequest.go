@@ -65,13 +65,18 @@ var (
 // Parent is the request that started a subrequest, nil for a client's.
 func (r *Request) Parent() *Request { return r.parent }
 
+// Outermost is the client's request, which is r itself if it is no subrequest.
+func (r *Request) Outermost() *Request {
+	for r.parent != nil {
+		r = r.parent
+	}
+	return r
+}
+
 // Subrequest makes a request inside this one. It fails if they are nested too deep or too many; the failure is logged,
 // and the caller ends with 500.
 func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
-	root := r
-	for root.parent != nil {
-		root = root.parent
-	}
+	root := r.Outermost()
 	switch {
 	case r.depth >= maxSubrequestDepth:
 		r.Logf(logs.Error, "subrequests cycle while processing \"%s\"", s.Path)
@@ -244,11 +249,7 @@ func (s *Sub) Release() {
 	r := s.Wait()
 	parent := r.parent
 	parent.subs = slices.DeleteFunc(parent.subs, func(other *Sub) bool { return other == s })
-	root := parent
-	for root.parent != nil {
-		root = root.parent
-	}
-	root.family.members.Add(-1)
+	parent.Outermost().family.members.Add(-1)
 	s.giveBack()
 }
 

@@ -18,11 +18,9 @@ func (r *Request) prepareStart() {
 	if all == nil || r.Beside() {
 		return
 	}
-	for r.parent != nil {
-		r = r.parent
-	}
+	client := r.Outermost()
 	for _, prepare := range all.prepare {
-		prepare(r)
+		prepare(client)
 	}
 }
 

@@ -70,10 +70,7 @@ func (f *namer) filter(r *web.Request) web.Body {
 // wanted is the charset that the client is to get: of a part of a response, that of the whole.
 func (f *namer) wanted(r *web.Request, own []byte) []byte {
 	if r.Parent() != nil {
-		for r.Parent() != nil {
-			r = r.Parent()
-		}
-		_, charset := web.SplitCharset(r.Out.ContentType)
+		_, charset := web.SplitCharset(r.Outermost().Out.ContentType)
 		return charset
 	}
 	if len(r.Out.ContentType) == 0 {

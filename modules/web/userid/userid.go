@@ -84,18 +84,10 @@ func build(b *web.Block) (web.Filter, error) {
 }
 
 func preparedFor(r *web.Request) prepared {
-	if x := side.DataOf[prepared](client(r)); x != nil {
+	if x := side.DataOf[prepared](r.Outermost()); x != nil {
 		return *x
 	}
 	return prepared{} // no location has userid
-}
-
-// client is the request of the client, whose cookie counts in subrequests too.
-func client(r *web.Request) *web.Request {
-	for r.Parent() != nil {
-		r = r.Parent()
-	}
-	return r
 }
 
 // read returns what the client has sent.
@@ -230,7 +222,7 @@ func appendGot(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 		x := preparedFor(r)
 		return append(dst, x.got...), len(x.got) > 0
 	}
-	r = client(r)
+	r = r.Outermost() // its cookie counts in subrequests too
 	s := conf.SettingsOf[Settings](r.Location.Scope)
 	if s.mode == modeOff {
 		return dst, false
@@ -247,7 +239,7 @@ func appendSet(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 		x := preparedFor(r)
 		return append(dst, x.set...), len(x.set) > 0
 	}
-	r = client(r)
+	r = r.Outermost() // its cookie counts in subrequests too
 	s := conf.SettingsOf[Settings](r.Location.Scope)
 	if s.mode < modeV1 {
 		return dst, false
