@@ -128,20 +128,11 @@ func (r *Request) emit(p []byte, last bool) error {
 
 // send writes the head before the first piece, and not faster than the rate.
 func (r *Request) send(p []byte, last bool) error {
-	empty := r.noBody || r.Out.ContentLength == 0
-	if !r.headWritten {
-		r.headWritten = true
-		if err := r.wire.WriteHead(r, empty); err != nil {
-			return err
-		}
-	}
-	if r.rate > 0 {
-		if err := r.paceHead(); err != nil {
-			return err
-		}
+	if err := r.writeHead(); err != nil {
+		return err
 	}
 	switch {
-	case empty:
+	case r.empty():
 		if r.ended = last; last {
 			r.settle()
 		}
@@ -150,6 +141,21 @@ func (r *Request) send(p []byte, last bool) error {
 		return r.sendPaced(p, last)
 	}
 	return r.sendNow(p, last)
+}
+
+// empty reports whether no body follows the head.
+func (r *Request) empty() bool { return r.noBody || r.Out.ContentLength == 0 }
+
+// writeHead gives the head to the wire, unless it has it, not faster than the rate.
+func (r *Request) writeHead() error {
+	if r.headWritten {
+		return nil
+	}
+	r.headWritten = true
+	if err := r.wire.WriteHead(r, r.empty()); err != nil || r.rate <= 0 {
+		return err
+	}
+	return r.paceHead()
 }
 
 func (r *Request) sendNow(p []byte, last bool) error {
@@ -189,16 +195,8 @@ func (r *Request) writeNow(p []byte, last bool) error {
 
 // flushOut sends the head if it still waits, and the pending output of the wire.
 func (r *Request) flushOut() error {
-	if !r.headWritten {
-		r.headWritten = true
-		if err := r.wire.WriteHead(r, r.noBody || r.Out.ContentLength == 0); err != nil {
-			return err
-		}
-		if r.rate > 0 {
-			if err := r.paceHead(); err != nil {
-				return err
-			}
-		}
+	if err := r.writeHead(); err != nil {
+		return err
 	}
 	return r.wire.Flush(r)
 }

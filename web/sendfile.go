@@ -67,11 +67,8 @@ func (r *Request) sendFile(sender fileSender, file *os.File, from, n int64) erro
 		r.keep = false
 		return r.note(errTooLong)
 	}
-	if !r.headWritten {
-		r.headWritten = true
-		if err := r.wire.WriteHead(r, false); err != nil {
-			return r.note(err)
-		}
+	if err := r.writeHead(); err != nil {
+		return r.note(err)
 	}
 	last := n == left
 	if last && len(r.dones) > 0 {
