@@ -133,8 +133,8 @@ func (r *Request) cleanHead() error {
 	return errReplaced
 }
 
-// filter asks the filters for their bodies. One whose output is dropped must not run: it could make parts of a response
-// to the client that has none for them.
+// filter asks the filters for their bodies. Those of a response that is dropped do not run: the parts that they make
+// would get into the response to the client.
 func (r *Request) filter() {
 	r.bodies = r.bodies[:0]
 	l, dropped := r.Location, r.Dropped()

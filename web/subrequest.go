@@ -87,11 +87,8 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	}
 	child := r.site.take(r.Conn)
 	sub := &child.sub
-	sub.request, sub.at, sub.done, sub.before, sub.resume = child, fromServerRewrite, nil, nil, s.Continue
-	sub.breaks = false
-	sub.memory = memoryWire{keepBytes: s.KeepBytes, body: sub.memory.body[:0]}
-	sub.memory.bare = s.Bare
-	sub.memory.turn = r.sub.memory.turn
+	sub.request, sub.at, sub.resume = child, fromServerRewrite, s.Continue
+	sub.memory.keepBytes, sub.memory.bare, sub.memory.turn = s.KeepBytes, s.Bare, r.sub.memory.turn
 	if s.Part {
 		sub.memory.partOf = root
 	}

@@ -135,7 +135,7 @@ func (c *Cache) noticeLoss() {
 	c.logf(logs.Warn, "cache \"%s\" writes its purges again: somebody has removed or replaced \"%s\" while it was in "+
 		"use; to empty a cache, purge \"*\"", c.Name(), c.purgesPath())
 	if err := p.closeLog(); err != nil {
-		c.logf(logs.Warn, "the removed purges of cache \"%s\": %v", c.Name(), err)
+		c.logf(logs.Warn, "cannot close the removed purges of cache \"%s\": %v", c.Name(), err)
 	}
 }
 

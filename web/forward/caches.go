@@ -65,11 +65,9 @@ const minKeyBytes = 2 * 4096
 func (f *Family) setCachePath(a *conf.Args) error {
 	p := side.PlanOf(a)
 	s := cache.DefaultSettings()
-	if a.Words[0] != "" && strings.Trim(a.Words[0], "/") == "" {
-		return fmt.Errorf("the root folder cannot be the folder of a cache")
-	}
 	s.Path = p.PrefixPath(strings.TrimSuffix(a.Words[0], "/"))
-	if strings.Trim(s.Path, "/") == "" { // an empty word is the prefix
+	slashes := a.Words[0] != "" && strings.Trim(a.Words[0], "/") == "" // an empty word is the prefix
+	if slashes || strings.Trim(s.Path, "/") == "" {
 		return fmt.Errorf("the root folder cannot be the folder of a cache")
 	}
 	err := setKeysZone(a, &s)
