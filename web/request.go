@@ -286,8 +286,8 @@ func (r *Request) AtEnd(callback func(arg any, n uint64), arg any, n uint64) {
 
 // WhenDone registers a callback for the moment when the work on the request is done: before the last bytes of the
 // response are sent, because a client can take it for done as soon as it has the whole response, or after them if they
-// have to wait for a client that does not read. If the request goes on after that, it is its end. Like AtEnd, it does
-// not allocate.
+// have to wait for a client that does not read. If the request goes on after that, the callback runs at its end. Like
+// AtEnd, it does not allocate.
 func (r *Request) WhenDone(callback func(arg any, n uint64), arg any, n uint64) {
 	r.dones = append(r.dones, ending{callback, arg, n})
 }
