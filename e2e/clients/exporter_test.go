@@ -17,12 +17,21 @@ import (
 const exporterModule = "github.com/nginx/nginx-prometheus-exporter"
 
 // serversOf adds a server to the empty groups of the shipped configuration: without one, a group has no metrics.
+// It waits for the first health check: a server that was never checked has no "last_passed".
 func serversOf(t *testing.T, n *harness.Node) {
 	t.Helper()
 	for _, group := range []string{"http/upstreams/test", "stream/upstreams/stream_test"} {
-		if err := post(n.IP+":8080/api/9/"+group+"/servers", `{"server":"`+n.IP+`:8080"}`); err != nil {
+		url := n.IP + ":8080/api/9/" + group
+		if err := post(url+"/servers", `{"server":"`+n.IP+`:8080"}`); err != nil {
 			t.Fatal(err)
 		}
+		testkit.Eventually(t, harness.Patience, func() error {
+			text, err := get(url)
+			if err == nil && !strings.Contains(text, `"last_passed"`) {
+				err = errors.New("no health check has ended: " + text)
+			}
+			return err
+		})
 	}
 }
 
