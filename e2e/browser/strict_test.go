@@ -78,9 +78,11 @@ func TestDashboardShowsStrictConnections(t *testing.T) {
 	b.open(page(c.Nodes[0], "/dashboard.html#limits"))
 	b.sure(row("Who holds what of strict limits", "8081", "sessions", "\t2") + " !== undefined")
 
-	for _, n := range c.Nodes[1:] {
-		n.Kill()
-	}
+	c.Nodes[2].Kill()
+	b.open(page(c.Nodes[0], "/dashboard.html"))
+	b.sees(".problems", fmt.Sprintf("Strict zone sessions is decided without %s:9000", c.Nodes[2].IP))
+	b.open(page(c.Nodes[0], "/dashboard.html#limits"))
+	c.Nodes[1].Kill()
 	b.sure(row("Strict zones", "requests", "alone", "admits a share") + " !== undefined")
 	b.sure(row("Strict zones", "sessions", "rejects", "\t2\t") + " !== undefined") // it has ended two
 	b.sure(row("Keys with the most connections", "sessions") + " === undefined")

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"starling/carrier"
+	"starling/cluster"
 )
 
 // clusterStatus reads what the node knows of its cluster.
@@ -71,8 +73,10 @@ func problems(s *carrier.Status) []string {
 		if z.Agreement == fullThere && !z.Full {
 			add("zone %s of a peer is full and cannot be compared: increase its size there", plain(name))
 		}
-		if z.Strict != nil && z.Strict.State == "closed" {
-			add("strict zone %s does not decide: %s", plain(name), plain(z.Strict.Reason))
+		if z.Strict != nil {
+			if why := undecided(s, z.Strict); why != "" {
+				add("strict zone %s %s", plain(name), why)
+			}
 		}
 		if z.Full {
 			add("zone %s rejects or has evicted records: increase its size", plain(name))
@@ -82,6 +86,30 @@ func problems(s *carrier.Status) []string {
 		add("the nodes do not agree")
 	}
 	return found
+}
+
+// undecided is why not all members of the list decide on a strict zone. Counts of a zone that is additive, for an older
+// release, are the matter of its agreement: a rolling upgrade is healthy.
+func undecided(s *carrier.Status, z *cluster.StrictZone) string {
+	switch {
+	case z.State == "closed":
+		return "does not decide: " + plain(z.Reason)
+	case z.State == "waiting":
+		return "waits for the other members"
+	case z.State != "member" || len(z.Members) >= z.Configured:
+		return ""
+	}
+	var without []string
+	for _, m := range s.Members {
+		if !slices.Contains(z.Members, m.Address) {
+			without = append(without, memberName(m))
+		}
+	}
+	if len(without) == 0 {
+		return fmt.Sprintf("is decided by %d of %d members: look for the reason in the status of the others",
+			len(z.Members), z.Configured)
+	}
+	return fmt.Sprintf("is decided without %s: look for the reason in the status there", strings.Join(without, ", "))
 }
 
 // differing names the peers whose records of a zone differ.

@@ -60,6 +60,22 @@ func TestProblems(t *testing.T) {
 		{"a strict zone that is closed", func(s *carrier.Status) {
 			s.Zones["req"] = cluster.ZoneStatus{Ready: true, Agreement: "unknown", Strict: &cluster.StrictZone{State: "closed", Reason: "missing: b"}}
 		}, "strict zone req does not decide: missing: b"},
+		{"a strict zone that waits", func(s *carrier.Status) {
+			s.Zones["req"] = cluster.ZoneStatus{Ready: true, Agreement: "unknown", Strict: &cluster.StrictZone{State: "waiting", Configured: 2}}
+		}, "strict zone req waits for the other members"},
+		{"a strict zone that does not decide there", func(s *carrier.Status) {
+			s.Zones["req"] = cluster.ZoneStatus{Ready: true, Agreement: "unknown", Strict: &cluster.StrictZone{
+				State: "member", Members: []string{"10.0.0.1:9000"}, Configured: 2,
+			}}
+		}, "strict zone req is decided without 10.0.0.2:9000: look for the reason in the status there"},
+		{"a strict zone of others than the members", func(s *carrier.Status) {
+			s.Members, s.Zones["req"] = nil, cluster.ZoneStatus{Ready: true, Strict: &cluster.StrictZone{
+				State: "member", Members: []string{"a"}, Configured: 2,
+			}}
+		}, "strict zone req is decided by 1 of 2 members: look for the reason in the status of the others"},
+		{"a strict zone in an upgrade", func(s *carrier.Status) {
+			s.Zones["req"] = cluster.ZoneStatus{Ready: true, Agreement: "agree", Strict: &cluster.StrictZone{State: "additive", Configured: 2}}
+		}, ""},
 		{"full there", func(s *carrier.Status) {
 			s.Zones["one"] = cluster.ZoneStatus{Ready: true, Agreement: "full, not comparable"}
 		}, "zone one of a peer is full and cannot be compared: increase its size there"},
@@ -85,7 +101,7 @@ func TestTables(t *testing.T) {
 		RecordsTotal: 5, SyncedShards: 64, RecordBytes: 3 << 20, Agreement: "agree", Digest: "00ff", Full: true, Evicted: 2, GaveUp: 1,
 	}
 	s.Zones["req"] = cluster.ZoneStatus{
-		Ready: true, Agreement: "agree", Strict: &cluster.StrictZone{State: "member", View: 3, Members: []string{"a", "b"}, Configured: 3},
+		Ready: true, Agreement: "agree", Strict: &cluster.StrictZone{State: "member", View: 3, Members: []string{"10.0.0.1:9000", "10.0.0.2:9000"}, Configured: 3},
 	}
 	var b strings.Builder
 	if err := writeStatus(&b, &client{name: "http://a/api"}, s, problems(s)); err != nil {
@@ -104,6 +120,7 @@ req   0        0        0           0 B     agree      -       strict: member, 2
 
 problem: 10.0.0.3:9000 is not connected: reason unknown
 problem: zone one rejects or has evicted records: increase its size
+problem: strict zone req is decided without 10.0.0.3:9000: look for the reason in the status there
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)

@@ -27,8 +27,8 @@ func StatusCommand() *cobra.Command {
 		Long: `Show the cluster as one node sees it: the nodes, the zones that they share, and whether the nodes agree.
 
 The exit status is 0 if the cluster is healthy. It is 1, and a line for each problem follows the tables, if the node is
-not ready, a member is not connected in both directions, nodes hold different records, a zone is full or is not shared
-with a peer, a clock is wrong, or the API cannot be asked. It is 2 if the command was called in a wrong way.`,
+not ready, a member is not connected in both directions, nodes hold different records, not all members decide on a
+strict zone, a zone is full or is not shared with a peer, a clock is wrong, or the API cannot be asked. It is 2 if the command was called in a wrong way.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			api, err := a.client()
 			if err != nil {

@@ -24,11 +24,24 @@ function problems(s) {
       list.push(`Zone ${name} differs from that of ${who.join(", ") || "a peer"}${why ? ": " + why : ""}.`);
     }
     if (z.agreement === "full, not comparable" && !z.full) list.push(`Zone ${name} of a peer is full: increase its size there.`);
-    if (z.strict && z.strict.state === "closed") list.push(`Strict zone ${name} does not decide: ${z.strict.reason}.`);
+    const why = z.strict && undecided(s, z.strict);
+    if (why) list.push(`Strict zone ${name} ${why}.`);
     if (z.full) list.push(`Zone ${name} rejects or has evicted records: increase its size.`);
   }
   if (!list.length && !s.nodes_agree && s.agreement !== "unknown") list.push("The nodes do not agree.");
   return list;
+}
+
+// undecided is why not all members of the list decide on a strict zone. One that is additive, for an older release, agrees
+// as its counts do.
+function undecided(s, z) {
+  const deciding = z.members || [];
+  if (z.state === "closed") return "does not decide: " + z.reason;
+  if (z.state === "waiting") return "waits for the other members";
+  if (z.state !== "member" || deciding.length >= z.configured) return "";
+  const without = (s.members || []).filter((m) => !deciding.includes(m.address)).map((m) => m.address || m.member);
+  if (!without.length) return `is decided by ${deciding.length} of ${z.configured} members: look for the reason on the others`;
+  return `is decided without ${without.join(", ")}: look for the reason there`;
 }
 
 const peerName = (p) => p.address || p.from_address || shortID(p.node_id);
