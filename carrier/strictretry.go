@@ -50,10 +50,10 @@ func (r *strictRunner) fail(err error, nowUS int64) {
 	pauseUS := r.retry.after(nowUS)
 	beyond := ""
 	if slices.ContainsFunc(r.config.Gates, (*strict.Gate).Shares) {
-		beyond = " (with strict_fallback=share: those above this node's share)"
+		beyond = " (with strict_fallback=share: nothing beyond this node's share)"
 	}
-	r.carrier.logf(logs.Error, "strict limits: %v; requests of strict zones are rejected%s until that works; trying "+
-		"again in %v", err, beyond, time.Duration(pauseUS)*time.Microsecond)
+	r.carrier.logf(logs.Error, "strict limits: %v; strict zones admit nothing%s until that works; trying again in %v",
+		err, beyond, time.Duration(pauseUS)*time.Microsecond)
 	why := "its register failed: " + err.Error()
 	r.end(why, false)
 	for _, gate := range r.config.Gates {

@@ -42,7 +42,7 @@ func TestAFullDisk(t *testing.T) {
 		}
 	})
 	n := nodes[0]
-	const line = "no space left on device; requests of strict zones are rejected until that works; trying again in "
+	const line = "no space left on device; strict zones admit nothing until that works; trying again in "
 	rejects := func(lines int) {
 		t.Helper()
 		eventually(t, func() error {
@@ -82,7 +82,7 @@ func TestAFailedDiskLeavesTheShare(t *testing.T) {
 	r.config.Gates = []*strict.Gate{gate}
 	fallBack(r.config.Gates, 3)
 	r.fail(errors.New("no space left on device"), 1_000_000)
-	if log.find("are rejected (with strict_fallback=share: those above this node's share) until that works") == "" {
+	if log.find("admit nothing (with strict_fallback=share: nothing beyond this node's share) until that works") == "" {
 		t.Error("the log does not say that the node admits its share")
 	}
 	gate.Decide("key", clock.SteadyUS()) // its share is used up at first

@@ -54,7 +54,7 @@ func TestStrictConnectionsOnAFullDisk(t *testing.T) {
 
 			full := fill(t, disk)
 			last.Kill()
-			first.WaitLog("No space left on device); requests of strict zones are rejected")
+			first.WaitLog("No space left on device); strict zones admit nothing")
 			decide(others, 3)
 			others[0].HoldStrict("http", "requests", 2+3) // what the other two had; a share comes on top
 			admitted := time.Now()
