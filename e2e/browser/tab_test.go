@@ -36,9 +36,15 @@ func openTab(t *testing.T) *tab {
 	if err != nil {
 		t.Skip("chromium is not installed: apt-get install chromium; .ci/run does")
 	}
+	// Chromium leaves its sockets there when it is killed. The path of t.TempDir would be too long for them.
+	dir, err := os.MkdirTemp("", "tab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, // which does not work as root
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en"))
+		chromedp.Env("TMPDIR="+dir), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en"))
 	ctx, cancel := context.WithTimeout(context.Background(), 4*harness.Patience)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
