@@ -101,7 +101,9 @@ func TestTables(t *testing.T) {
 		RecordsTotal: 5, SyncedShards: 64, RecordBytes: 3 << 20, Agreement: "agree", Digest: "00ff", Full: true, Evicted: 2, GaveUp: 1,
 	}
 	s.Zones["req"] = cluster.ZoneStatus{
-		Ready: true, Agreement: "agree", Strict: &cluster.StrictZone{State: "member", View: 3, Members: []string{"10.0.0.1:9000", "10.0.0.2:9000"}, Configured: 3},
+		Ready: true, Agreement: "agree", Strict: &cluster.StrictZone{
+			State: "member", View: 3, Members: []string{"10.0.0.1:9000", "10.0.0.2:9000"}, Configured: 3,
+		},
 	}
 	var b strings.Builder
 	if err := writeStatus(&b, &client{name: "http://a/api"}, s, problems(s)); err != nil {

@@ -2,38 +2,18 @@ package limitconn
 
 import (
 	"starling/admin"
+	"starling/cluster/strict"
 	"starling/lib/clock"
 )
 
 // strictZone is what the API shows of a strict zone.
 type strictZone struct {
-	// State is "member" if this node decides, "waiting" until it is one, "additive" while an older release is a member,
-	// else "closed"; Reason says why.
-	State  string `json:"state"`
-	Reason string `json:"reason,omitempty"`
-	// View is the number of the agreed list of nodes that decide, Members are these.
-	View     uint64   `json:"view"`
-	Members  []string `json:"members"`
-	Limit    int64    `json:"limit"`
-	Admitted uint64   `json:"admitted"`
-	Rejected uint64   `json:"rejected"`
-	Waited   uint64   `json:"waited"`
-	NoLease  uint64   `json:"no_lease"`
-	// Ended are the connections that this node ended because it lost contact to the majority.
-	Ended uint64 `json:"ended"`
-	// Fallback is "refuse" or "share"; with "share", InFallback says whether this node's share decides.
-	Fallback         string `json:"fallback"`
-	InFallback       bool   `json:"in_fallback"`
-	FallbackAdmitted uint64 `json:"fallback_admitted"`
-	FallbackRejected uint64 `json:"fallback_rejected"`
+	strict.ShownZone
 
-	Asks      uint64      `json:"asks"`
-	Grants    uint64      `json:"grants"`
-	Recalls   uint64      `json:"recalls"`
-	Returns   uint64      `json:"returns"`
-	KeysHeld  int         `json:"keys_held"`
-	KeysOwned int         `json:"keys_owned"`
-	Keys      []strictKey `json:"keys"`
+	Limit int64 `json:"limit"`
+	// Ended are the connections that this node ended because it lost contact to the majority.
+	Ended uint64      `json:"ended"`
+	Keys  []strictKey `json:"keys"`
 }
 
 // strictKey is a key with the connections and slots of this node, and, if it is the owner, of all.
@@ -52,16 +32,7 @@ func (c *Counter) showStrict() *strictZone {
 	}
 	s := c.gate.Status(clock.SteadyUS())
 	limit, _ := c.gate.ConnLimit()
-	shown := &strictZone{
-		State: s.State, Reason: s.Closed, View: s.View.Number, Members: s.Deciding(), Limit: limit,
-		Admitted: s.Admitted, Rejected: s.Rejected, Waited: s.Waited, NoLease: c.noLease.Load(), Ended: s.Ended,
-		Asks: s.Asks, Grants: s.Grants, Recalls: s.Recalls, Returns: s.Returns, KeysHeld: s.Keys, KeysOwned: s.Owned,
-		Keys: []strictKey{}, Fallback: "refuse", InFallback: s.Fallback.Active,
-		FallbackAdmitted: s.Fallback.Admitted, FallbackRejected: s.Fallback.Rejected,
-	}
-	if s.Fallback.Shares {
-		shown.Fallback = "share"
-	}
+	shown := &strictZone{ShownZone: s.Show(c.noLease.Load()), Limit: limit, Ended: s.Ended, Keys: []strictKey{}}
 	for _, k := range c.gate.ShownConns(shownKeys) {
 		key := strictKey{
 			Key: admin.KeyText([]byte(k.Key)), Connections: k.Open, Slots: k.Slots, Owner: s.Name(k.Owner),

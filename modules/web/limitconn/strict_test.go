@@ -99,7 +99,7 @@ func TestAStrictZoneEndsItsRequests(t *testing.T) {
 		}
 		shown := held(t, s)
 		if want := regexp.MustCompile(`^\{"keys":\[\{"key":"a","connections":2,"here":2\}\],"strict":\{"state":"member","view":1,` +
-			`"members":\["this:9000"\],"limit":2,"admitted":2,.*"ended":0,"fallback":"refuse",.*"keys":\[\{"key":"a","connections":2,` +
+			`"members":\["this:9000"\],"admitted":2,.*"fallback":"refuse",.*"limit":2,"ended":0,"keys":\[\{"key":"a","connections":2,` +
 			`"slots":2,"owner":"this:9000","free":0,"holders":\{"this:9000":2\}\}\]\}\}$`); !want.MatchString(shown) {
 			t.Errorf("held are %s", shown)
 		}
