@@ -49,7 +49,14 @@ type Listener struct {
 	budget      *Budget // nil: none
 	tellRefused func(why string)
 	quietUntil  time.Time
-	resumed     chan struct{} // closed by Resume; nil: the listener is not paused
+	pause       *pause // nil: the listener is not paused
+}
+
+// pause is the time from a Pause to its Resume.
+type pause struct {
+	begun   chan struct{} // closed when no read is under way any more
+	resumed chan struct{}
+	once    sync.Once // of begun
 }
 
 // key is the pair of client and local address.
@@ -105,38 +112,51 @@ func (l *Listener) read() {
 	}
 }
 
-// Pause leaves datagrams in the socket, for another process that has it too. Sessions can still send.
+// Pause leaves datagrams in the socket, for another process that has it too. Sessions can still send. When it returns
+// without an error, no datagram is read any more; one that was being read is in its session.
 func (l *Listener) Pause() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.resumed == nil {
-		l.resumed = make(chan struct{})
+	if l.pause == nil {
+		l.pause = &pause{begun: make(chan struct{}), resumed: make(chan struct{})}
 	}
-	return l.socket.SetReadDeadline(time.Unix(1, 0))
+	p := l.pause
+	err := l.socket.SetReadDeadline(time.Unix(1, 0))
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	// A read that began before reads a datagram that comes after the deadline was set.
+	select {
+	case <-p.begun:
+	case <-p.resumed:
+	case <-l.closed:
+	}
+	return nil
 }
 
 // Resume ends Pause.
 func (l *Listener) Resume() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.resumed == nil {
+	if l.pause == nil {
 		return nil
 	}
 	err := l.socket.SetReadDeadline(time.Time{})
-	close(l.resumed)
-	l.resumed = nil
+	close(l.pause.resumed)
+	l.pause = nil
 	return err
 }
 
 func (l *Listener) awaitResume() {
 	l.mu.Lock()
-	resumed := l.resumed
+	p := l.pause
 	l.mu.Unlock()
-	if resumed == nil {
+	if p == nil {
 		return // it was resumed meanwhile, or Pause follows
 	}
+	p.once.Do(func() { close(p.begun) })
 	select {
-	case <-resumed:
+	case <-p.resumed:
 	case <-l.closed:
 	}
 }

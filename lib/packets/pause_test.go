@@ -22,23 +22,9 @@ func TestAPausedListenerLeavesDatagramsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(t, early, "two")
-	// Another process would read it from the same socket.
-	file, err := l.socket.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	twin, err := net.FilePacketConn(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer twin.Close()
-	if err := twin.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	buf := make([]byte, 100)
-	if n, _, err := twin.ReadFrom(buf); err != nil || string(buf[:n]) != "two" {
-		t.Errorf("%q, %v", buf[:n], err)
+	twin := twinOf(t, l)
+	if got := readFrom(t, twin); got != "two" {
+		t.Errorf("%q", got)
 	}
 	if _, err := session.Write([]byte("answer")); err != nil {
 		t.Error(err)
@@ -58,5 +44,70 @@ func TestAPausedListenerLeavesDatagramsAlone(t *testing.T) {
 	}
 	if err := l.Close(); err != nil { // a paused listener closes
 		t.Error(err)
+	}
+}
+
+// twinOf is the same socket in another process.
+func twinOf(t *testing.T, l *Listener) net.PacketConn {
+	t.Helper()
+	file, err := l.socket.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	twin, err := net.FilePacketConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { twin.Close() })
+	if err := twin.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return twin
+}
+
+func readFrom(t *testing.T, c net.PacketConn) string {
+	t.Helper()
+	buf := make([]byte, 100)
+	n, _, err := c.ReadFrom(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(buf[:n])
+}
+
+// A read that is under way when the listener pauses does not take a datagram that comes after Pause has returned.
+func TestAReadUnderWayIsOverWhenPauseReturns(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	c, twin := client(t, l.Addr().String()), twinOf(t, l)
+	send(t, c, "first")
+	session, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 5000 {
+		read(t, session) // the listener reads on
+		if err := l.Pause(); err != nil {
+			t.Fatal(err)
+		}
+		send(t, c, "paused")
+		if got := readFrom(t, twin); got != "paused" {
+			t.Fatalf("pause %d: %q", n, got)
+		}
+		if err := l.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		send(t, c, "resumed")
+	}
+}
+
+// Pause returns also if the listener is closed meanwhile.
+func TestPauseOfAClosedListener(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Pause(); err == nil {
+		t.Error("a closed listener is paused")
 	}
 }
