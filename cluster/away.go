@@ -270,9 +270,10 @@ func (s *Session) trust(iz *intakeZone, compared zone.Comparable, now clock.Read
 	n := s.node
 	nowMS, gaveUpMS := n.clocks.clusterTime(now).WallMS, compared.GaveUpMS()
 	n.mu.Lock()
-	// A member that is lost may alone have a deletion, if its tombstone was evicted here within the minute before.
-	misses := gaveUpMS > nowMS-2*calmAtLastMS && n.misses(now)
-	calm := after(now, n.changedMS, calmMS) && !misses
+	// A member that is lost, here or to the peer, may alone have a deletion, if its tombstone was evicted here within
+	// the minute before.
+	misses := gaveUpMS > nowMS-2*calmAtLastMS && (n.misses(now) || s.restless)
+	calm := n.calm(now) && !misses
 	flightMS := int64(calmMS)
 	if len(n.peers) > 1 { // it may wait on a stalled connection of two others, until they give that up
 		flightMS += n.settings.Load().TimeoutMS
@@ -285,6 +286,10 @@ func (s *Session) trust(iz *intakeZone, compared zone.Comparable, now clock.Read
 		Doubts: (inFlight || !calm) && !iz.mending.doubtsForLong(now),
 	}
 }
+
+// calm reports whether no connection was made or lost in the last seconds, and no peer was silent. Called with Node.mu
+// held.
+func (n *Node) calm(now clock.Reading) bool { return after(now, n.changedMS, calmMS) }
 
 // misses reports whether a member was lost within the last minute and is not back. Called with Node.mu held.
 func (n *Node) misses(now clock.Reading) bool {

@@ -69,8 +69,10 @@ type Session struct {
 	steady    steady // of a peer that announced FeatureSteady
 	// theirSetMS is the peer's pending clock step, which it does not follow.
 	theirSetMS int64
-	view       viewing
-	leaving    leaving
+	// restless is what the peer's last heartbeat said: it may lack deletions of others.
+	restless bool
+	view     viewing
+	leaving  leaving
 
 	// successor waits for this session's end; guarded by Node.mu.
 	successor *Session
@@ -240,6 +242,7 @@ func (s *Session) heartbeat(body []byte, now clock.Reading) error {
 	}
 	first := s.token == 0
 	s.token, s.tokenMS = beat.Token, now.MonoMS
+	s.restless = beat.Restless
 	s.their.WallMS, s.theirSetMS = beat.WallMS, min(max(beat.SetMS, -maxClockMS), maxClockMS)
 	rtt := int64(0)
 	if beat.Echo != 0 {
@@ -385,6 +388,9 @@ func (s *Session) beat(now clock.Reading) {
 	beat := wire.Heartbeat{
 		WallMS: uint64(max(told, 0)), Token: uint64(now.MonoMS), Echo: s.token, SetMS: now.WallMS - told,
 	}
+	s.node.mu.Lock()
+	beat.Restless = !s.node.calm(now) || s.node.misses(now)
+	s.node.mu.Unlock()
 	if s.token != 0 {
 		beat.HeldMS = uint64(now.MonoMS - s.tokenMS)
 	}

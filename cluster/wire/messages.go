@@ -17,15 +17,24 @@ type Heartbeat struct {
 	// SetMS is by how much the sender's clock was set without being followed: its machine's clock is that far ahead of
 	// WallMS. Omitted if it is 0.
 	SetMS int64
+	// Restless means that the sender may lack deletions of other members: it lately made or lost a connection, or a
+	// member that it has lost is not back. Omitted if it is false.
+	Restless bool
 }
+
+// restlessBit is Restless among the flags of a heartbeat. Later releases may set more.
+const restlessBit = 1
 
 // Append appends the body of a Heartbeat frame.
 func (h Heartbeat) Append(dst []byte) []byte {
 	for _, v := range [...]uint64{h.WallMS, h.Token, h.Echo, h.HeldMS} {
 		dst = binary.AppendUvarint(dst, v)
 	}
-	if h.SetMS != 0 {
+	if h.SetMS != 0 || h.Restless {
 		dst = binary.AppendVarint(dst, h.SetMS)
+	}
+	if h.Restless {
+		dst = binary.AppendUvarint(dst, restlessBit)
 	}
 	return dst
 }
@@ -36,6 +45,9 @@ func ParseHeartbeat(body []byte) (Heartbeat, error) {
 	h := Heartbeat{WallMS: f.uvarint(), Token: f.uvarint(), Echo: f.uvarint(), HeldMS: f.uvarint()}
 	if len(f.rest) > 0 {
 		h.SetMS = f.varint()
+	}
+	if len(f.rest) > 0 {
+		h.Restless = f.uvarint()&restlessBit != 0
 	}
 	return h, named("heartbeat", f.err)
 }
