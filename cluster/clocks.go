@@ -184,19 +184,59 @@ func (c *clocks) earliest(now clock.Reading) int64 {
 	return at
 }
 
-// heardClock notes how far a peer's clock is ahead, allowing half the round trip for the transit. It logs and shows a
-// clock that is far from cluster time. Called with mu held.
+const (
+	// unknownRTT is the round trip of a greeting, whose transit nobody has measured.
+	unknownRTT = -1
+	// poorRTTMS is the longest round trip of which half is taken for the transit. A longer one is that of a busy
+	// machine, which can have held up either direction.
+	poorRTTMS = 500
+)
+
+// sawWall takes a reading of the peer's wall clock that arrives now, and returns the best one of late: that of the
+// quickest round trip, as NTP selects it. Each reading is wrong by half of its round trip at most. If two are further
+// apart than that, the clock was set, and the new one counts at once. Called with mu held.
+func (s *Session) sawWall(wallMS uint64, rttMS int64, now clock.Reading) beatOf {
+	if rttMS == unknownRTT {
+		if best := s.wall.quickest(); best.known {
+			return best
+		}
+		return beatOf{known: true, apartMS: now.MonoMS - int64(min(wallMS, maxClockMS))}
+	}
+	before := s.wall.quickest()
+	s.wall.heard(wallMS, rttMS, now)
+	apartMS := now.MonoMS - int64(min(wallMS, maxClockMS)) - rttMS/2
+	if before.known && far(apartMS-before.apartMS, (rttMS+before.rttMS)/2+clockNoiseMS) {
+		s.wall = steady{}
+		s.wall.heard(wallMS, rttMS, now)
+	}
+	return s.wall.quickest()
+}
+
+// aheadOf is how far a peer's clock is ahead of a reading of the local one. After a poor round trip, clocks that can be
+// equal count as equal.
+func (b beatOf) aheadOf(local clock.Reading) int64 {
+	ahead := local.MonoMS - b.apartMS - local.WallMS
+	if b.rttMS <= poorRTTMS {
+		return ahead
+	}
+	return ahead - min(max(ahead, -b.rttMS/2), b.rttMS/2)
+}
+
+// heardClock notes how far a peer's clock is ahead. It logs and shows a clock that is far from cluster time. Called
+// with mu held.
 func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
 	n := s.node
 	local := n.clocks.local(now)
-	ahead := int64(min(wallMS, maxClockMS)) + rttMS/2 - local.WallMS
+	ahead := s.sawWall(wallMS, rttMS, now).aheadOf(local)
 	if s.Outgoing && s.stage == established {
 		n.clocks.heard(s.identity.key, s, ahead, local)
 	}
 	offset := n.clocks.offsetMS(now)
 	n.mu.Lock()
 	p := s.peer
-	p.offsetMS, p.rttMS = ahead, rttMS
+	if p.offsetMS = ahead; rttMS != unknownRTT {
+		p.rttMS = rttMS
+	}
 	refused, wrong := far(ahead-offset, refusedOffsetMS), far(offset, refusedOffsetMS)
 	peerNews, ownNews := refused && !p.clockRefused, wrong && !n.clockWrong
 	p.clockRefused, n.clockWrong = refused, wrong

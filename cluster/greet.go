@@ -26,7 +26,7 @@ func (s *Session) acquainted(h wire.Hello, now clock.Reading) error {
 	mine := s.node.settings.Load().TimeoutMS
 	theirs := int64(min(h.TimeoutMS, maxClockMS))
 	s.beatMS = max(min(mine, max(theirs, 1))/heartbeatShare, minBeatMS)
-	s.heardClock(h.WallMS, 0, now)
+	s.heardClock(h.WallMS, unknownRTT, now)
 	s.node.mu.Lock()
 	p.version = min(h.Version, wire.Version)
 	s.steady = p.steady[h.Incarnation]
@@ -360,7 +360,7 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 		replaced.end(Ending{Reason: wire.ReasonAlias, Err: errors.New("replaced by a new connection"), Quiet: true})
 	}
 	n.tell(s, Notice, "connected to peer %s", s.name())
-	s.heardClock(s.their.WallMS, 0, now)
+	s.heardClock(s.their.WallMS, unknownRTT, now)
 	for _, z := range n.table.Load().list {
 		n.decideReady(z, now)
 	}

@@ -67,6 +67,7 @@ type Session struct {
 	sketching sketching
 	intake    intake
 	steady    steady // of a peer that announced FeatureSteady
+	wall      steady // the same of its wall clock: see sawWall
 	// theirSetMS is the peer's pending clock step, which it does not follow.
 	theirSetMS int64
 	// restless is what the peer's last heartbeat said: it may lack deletions of others.
@@ -244,14 +245,14 @@ func (s *Session) heartbeat(body []byte, now clock.Reading) error {
 	s.token, s.tokenMS = beat.Token, now.MonoMS
 	s.restless = beat.Restless
 	s.their.WallMS, s.theirSetMS = beat.WallMS, min(max(beat.SetMS, -maxClockMS), maxClockMS)
-	rtt := int64(0)
+	rtt := int64(unknownRTT)
 	if beat.Echo != 0 {
 		rtt = max(now.MonoMS-int64(min(beat.Echo, maxClockMS))-int64(min(beat.HeldMS, maxClockMS)), 0)
 	} else if !s.Outgoing && s.intake.repliedMS != 0 {
 		rtt = now.MonoMS - s.intake.repliedMS // the dialer's first one, which it sends when it has read the reply
 	}
 	if !s.Outgoing && s.their.Features&wire.FeatureSteady != 0 {
-		if known := s.heardSteady(beat.Token, rtt, now); first && !known && s.stage == established {
+		if known := s.heardSteady(beat.Token, max(rtt, 0), now); first && !known && s.stage == established {
 			s.leave(wire.ReasonReload, "handshake took too long to estimate the peer's clock; connecting again at once")
 			return nil
 		}
