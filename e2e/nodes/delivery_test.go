@@ -139,7 +139,8 @@ func TestTheAPIAnswersWhenSoManyNodesHaveAPair(t *testing.T) {
 	thaw := cl.Nodes[2].Freeze()
 	first.Wants(204, "", "PATCH", harness.SetOne+"?ack=2"+patient, `{"pair-0":"z"}`)
 	cl.Nodes[1].Wants(200, "z", "GET", "/?text=pair-0", "")
-	first.Wants(202, `{"nodes":2,"needed":3}`, "PATCH", harness.SetOne+"?ack=all&timeout=300ms", `{"pair-0":null}`)
+	// The second node has the time to write it to its disk.
+	first.Wants(202, `{"nodes":2,"needed":3}`, "PATCH", harness.SetOne+"?ack=all&timeout=5s", `{"pair-0":null}`)
 	thaw()
 	first.Wants(204, "", "DELETE", harness.SetOne+"?ack=3"+patient, "")
 	cl.Nodes[2].Wants(200, "", "GET", "/?text=pair-1", "")
@@ -208,11 +209,8 @@ func TestASessionThatANodeLacksIsAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	// On a busy machine an answer can take more than the 2 ms for which a request waits; with the race detector, most do.
-	found := logins / 4
-	if harness.Raced {
-		found = 1
-	}
-	if lost := q.Questions.Timeouts + q.Questions.Skipped; right < logins-lost || q.Questions.Found < found {
+	lost := q.Questions.Timeouts + q.Questions.Skipped
+	if right < logins-lost || q.Questions.Found == 0 || q.Questions.Found+lost < logins/4 {
 		t.Errorf("%d of %d requests went to the right server; %+v", right, logins, q.Questions)
 	}
 }
