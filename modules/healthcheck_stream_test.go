@@ -71,7 +71,7 @@ func TestStreamHealthCheckMatches(t *testing.T) {
 			}
 			timeout := "1m"
 			if strings.Contains(c.want, "timed out") {
-				timeout = "100ms"
+				timeout = "1s" // a busy machine needs some for what comes before
 			}
 			s := streamChecked(t, `match ok { `+c.tests+` } upstream u { zone u 64k; server `+address+`; }
 				server { listen 127.0.0.1:1; proxy_pass u; health_check mandatory `+match+`; health_check_timeout `+timeout+`; }`, nil)
@@ -178,7 +178,7 @@ func TestDatagramHealthChecks(t *testing.T) {
 			}
 			timeout := "1m"
 			if strings.Contains(c.want, "timed out") {
-				timeout = "100ms"
+				timeout = "1s" // a busy machine needs some for what comes before
 			}
 			s := streamChecked(t, `match ok { `+c.tests+` } upstream u { zone u 64k; server `+socket.LocalAddr().String()+`; }
 				server { listen 127.0.0.1:1 udp; proxy_pass u; health_check mandatory udp `+match+`; health_check_timeout `+timeout+`; }`, nil)
