@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 //	json FILE          wants each line of a file to be an object in JSON
 //	signal NAME FILE   sends a signal to the process whose number is in the file
 //
-// and $SOCKETS, a folder for unix sockets.
+// and $SOCKETS, a folder for unix sockets, and $LOOPBACK, an address that no other tests use.
 func TestScripts(t *testing.T) {
 	sockets := testkit.SocketDir(t)
 	testscript.Run(t, testscript.Params{
@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SOCKETS", sockets)
+			env.Setenv("LOOPBACK", testkit.Loopback())
 			env.Defer(func() { killDaemons(t, env.WorkDir) })
 			return nil
 		},
