@@ -268,10 +268,8 @@ func TestGRPCHealthCheckAnswers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := scripted(t, c.script)
-			timeout := "1m"
-			if strings.HasSuffix(c.want, timedOut) {
-				timeout = "1s" // a busy machine needs some for what comes before
-			}
+			// A busy machine needs some time for what comes before a timeout.
+			timeout := map[bool]string{true: "1s", false: "1m"}[strings.HasSuffix(c.want, timedOut)]
 			s := grpcChecked(t, b.Addr, "grpc_read_timeout "+timeout+"; health_check type=grpc grpc_status=12;")
 			step, reason, _ := strings.Cut(c.want, ": ")
 			if got := s.AwaitLog("peer is"); !strings.Contains(got, "peer is unhealthy while "+step+",") || !strings.HasSuffix(got, ": "+reason) {
