@@ -48,7 +48,7 @@ FIRST ?= 1
 swarm:
 	go test ./sim -run Swarm -swarm $(SWARM) -first $(FIRST) -timeout 24h
 
-# What takes too long for every change: known vulnerabilities, 50,000 seeds, the race detector in all end-to-end tests and
-# the simulator, an hour for each fuzzer.
+# What takes too long for every change: known vulnerabilities, 50,000 seeds, the race detector in all end-to-end tests, the
+# simulator and the slowest packages with one goroutine, an hour for each fuzzer.
 night:
 	.ci/night
