@@ -312,15 +312,7 @@ func (r *Request) settle() {
 // goesOn reports whether the request will go on when its response is sent: what it has started has not ended, or
 // post_action follows.
 func (r *Request) goesOn() bool {
-	if r.fence.Holds() || r.parent == nil && r.Location.Core.PostAction != "" {
-		return true
-	}
-	for _, s := range r.subs {
-		if s.running() {
-			return true
-		}
-	}
-	return false
+	return r.fence.Holds() || r.parent == nil && r.Location.Core.PostAction != "" || r.subsRun()
 }
 
 type ending struct {

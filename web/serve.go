@@ -93,13 +93,14 @@ func (r *Request) serve() (keep bool) {
 		}
 	}
 	r.finish()
+	r.joinSubs()
 	r.postAction()
 	r.runLog()
 	r.leaveZones(true)
 	return r.wire.End(r)
 }
 
-// finish ends the response and waits for everything that the request started.
+// finish ends the response.
 func (r *Request) finish() {
 	if !r.headSent && !r.finished {
 		r.Logf(logs.Error, "a handler finished the request without sending a response")
@@ -107,7 +108,6 @@ func (r *Request) finish() {
 	}
 	r.FinishBody() // its failure is remembered
 	r.logFailure()
-	r.joinSubs()
 }
 
 func (r *Request) runLog() {

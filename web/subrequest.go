@@ -37,8 +37,7 @@ type Subrequest struct {
 	Clone bool
 	// Bare makes an error that would be answered with a page, or by error_page, an empty response with its status.
 	Bare bool
-	// Continue is Clone with this handler instead of the content phase. It is for work that outlasts the parent: only
-	// the end of the client's request waits for it.
+	// Continue is Clone with this handler instead of the content phase.
 	Continue Handler
 }
 
@@ -48,8 +47,8 @@ type Sub struct {
 	request *Request
 	at      step // where it starts
 	memory  memoryWire
-	done    chan struct{} // closed when it has ended; nil before Start
-	before  *Sub          // started before this one by the same parent: it is logged first
+	done    chan struct{} // closed when it was answered and logged; nil before Start
+	before  *Sub          // of the same kind, started before this one by the same parent: it is logged first
 	resume  Handler       // of Subrequest.Continue
 	breaks  bool          // it ends the response to the client, too
 }
@@ -94,18 +93,10 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	}
 	child.wire, child.in, child.parent, child.depth = &sub.memory, r.in, r, r.depth+1
 	child.inherit(r, s)
-	owner := r
 	if s.Clone || s.Continue != nil {
 		child.clone(r)
 	}
-	if s.Continue != nil {
-		// Only the end of the client's request waits for it: a part of a response must not hold the rest back. Another
-		// goroutine's request has its own subs.
-		for owner.parent != nil && owner.sub.done == nil {
-			owner = owner.parent
-		}
-	}
-	owner.subs = append(owner.subs, sub)
+	r.subs = append(r.subs, sub)
 	return sub, nil
 }
 
@@ -160,8 +151,8 @@ func (r *Request) breakParents() {
 // Request is the subrequest before it is served: a family can give it state.
 func (s *Sub) Request() *Request { return s.request }
 
-// Run serves the subrequest synchronously. The request it returns has ended; it, and its variables, are valid until the
-// parent ends.
+// Run serves the subrequest synchronously, but for what that starts: only the end of the client's request waits for
+// it. The request it returns, and its variables, are valid until the parent ends.
 func (s *Sub) Run() *Request {
 	s.request.serveSub()
 	return s.request
@@ -180,8 +171,8 @@ func (s *Sub) Append() {
 	parent.after = append(parent.after, s)
 }
 
-// Start serves the subrequest in parallel to its parent, which ends no sooner. That of a Part returns when the part
-// waits for something (Waits) or has ended; Join sends the part.
+// Start serves the subrequest in parallel to its parent. The client's request ends no sooner, but a subrequest around
+// it can. That of a Part returns when the part waits for something (Waits) or has ended; Join sends the part.
 func (s *Sub) Start() {
 	s.request.parent.prepareStart()
 	s.memory.beside = true
@@ -193,7 +184,8 @@ func (s *Sub) Start() {
 		if other == s {
 			break
 		}
-		if other.done != nil {
+		// A part does not wait for others than parts: the response waits for it.
+		if other.done != nil && (other.memory.partOf == nil) == (s.memory.partOf == nil) {
 			s.before = other
 		}
 	}
@@ -216,20 +208,24 @@ func (s *Sub) Start() {
 	}
 }
 
-// running reports whether the subrequest was started and has not ended.
+// running reports whether the subrequest, or one that it has started, was started and has not ended.
 func (s *Sub) running() bool {
-	if s.done == nil {
-		return false
+	if s.done != nil {
+		select {
+		case <-s.done:
+		default:
+			return true
+		}
 	}
-	select {
-	case <-s.done:
-		return false
-	default:
-		return true
-	}
+	return s.request.subsRun()
 }
 
-// Wait waits for the end of a subrequest that was started and returns it as Run does.
+// subsRun reports whether a subrequest goes on beside the request.
+func (r *Request) subsRun() bool {
+	return slices.ContainsFunc(r.subs, (*Sub).running)
+}
+
+// Wait waits for the response of a subrequest that was started, and returns it as Run does.
 func (s *Sub) Wait() *Request {
 	if s.done != nil {
 		if s.memory.partOf != nil {
@@ -241,9 +237,13 @@ func (s *Sub) Wait() *Request {
 }
 
 // Release gives the memory and the server's connection of a subrequest back before its parent ends, for a parent that
-// makes many one after another. It and its variables are not valid any more.
+// makes many one after another. It and its variables are not valid any more. It stays if it has started something that
+// has not ended.
 func (s *Sub) Release() {
 	r := s.Wait()
+	if s.running() {
+		return
+	}
 	parent := r.parent
 	parent.subs = slices.DeleteFunc(parent.subs, func(other *Sub) bool { return other == s })
 	parent.Outermost().family.members.Add(-1)
@@ -271,6 +271,7 @@ func (r *Request) serveSub() {
 		r.runWith(r.process(r.sub.at))
 	}
 	r.finish()
+	// What it has started goes on: nobody waits for that before the end of the client's request (joinSubs).
 	if !r.Location.Core.LogSubrequest {
 		return
 	}
@@ -280,10 +281,10 @@ func (r *Request) serveSub() {
 	r.runLog()
 }
 
-// joinSubs waits for the subrequests: they read the head and the kept body of their parent.
+// joinSubs waits for the subrequests and theirs: they read the head and the kept body of their parent.
 func (r *Request) joinSubs() {
 	for _, s := range r.subs {
-		s.Wait()
+		s.Wait().joinSubs()
 	}
 }
 
