@@ -2,8 +2,8 @@ package harness
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -106,32 +106,27 @@ func (h *Hosts) CheckedStreamHosts(network string, hosts ...int) *Checked {
 // Long reports whether the full run is wanted; without, a test takes seconds.
 func Long() bool { return os.Getenv("STARLING_LONG") != "" }
 
-// Alike waits until all running nodes hold the same pairs in zone one and returns them, with the time.
+// Alike waits until all running nodes hold the same pairs in zone one and returns them, with the time. Nodes list many
+// pairs in any order.
 func (h *Hosts) Alike() (pairs map[string]string, at time.Time) {
 	h.T.Helper()
 	testkit.Eventually(h.T, 2*Patience, func() error {
-		var bodies []string
+		pairs = nil
 		for _, n := range h.Nodes {
 			if !n.Running() {
 				continue
 			}
-			r, err := n.Do("GET", SetOne, "")
+			held, err := n.Pairs("one")
 			if err != nil {
 				return err
 			}
-			bodies = append(bodies, r.Body) // sorted by key: equal pairs are equal texts
-			if r.Body != bodies[0] {
-				return fmt.Errorf(
-					"%s holds %d bytes of pairs, another node %d, or others",
-					n.Name,
-					len(r.Body),
-					len(bodies[0]),
-				)
+			if pairs != nil && !maps.Equal(held, pairs) {
+				return fmt.Errorf("%s holds %d pairs, another node %d, or others", n.Name, len(held), len(pairs))
 			}
+			pairs = held
 		}
 		at = time.Now()
-		pairs = map[string]string{}
-		return json.Unmarshal([]byte(bodies[0]), &pairs)
+		return nil
 	})
 	return pairs, at
 }
