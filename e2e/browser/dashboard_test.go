@@ -207,8 +207,14 @@ func TestStoppedNodeIsSeenToLeave(t *testing.T) {
 	b.sees("#live", "the node does not answer")
 	b.sure(`document.documentElement.classList.contains("offline")`)
 	b.sees("main", last.IP) // what was known is still there
+	b.do(chromedp.KeyEvent("5"))
+	b.sees("main", "No answer from the API") // not that there is no upstream
+	b.do(chromedp.KeyEvent("1"))
+	b.sees("main", last.IP)
+	b.do(chromedp.KeyEvent("5"))
 	a.Start()
 	b.sees("#live", "live")
+	b.sees("main", "200 up")
 	b.sure(`!document.documentElement.classList.contains("offline")`)
 }
 

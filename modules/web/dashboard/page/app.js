@@ -16,8 +16,10 @@ function open(id) {
   for (const [other, link] of tabs) setAttr(link, "aria-current", other === view.id ? "page" : null);
   tabs.get(view.id).scrollIntoView({block: "nearest", inline: "center"});
   document.title = titleOf(view) + " \u00b7 Starling";
-  byId("main").replaceChildren(view.element);
-  if (poll.data && view.needs.every((path) => path in poll.data)) view.update(poll.data, poll.at);
+  const told = poll.data && view.needs.every((path) => path in poll.data);
+  if (told) view.update(poll.data, poll.at);
+  // Without answers, a view would say that the node has nothing of its kind.
+  byId("main").replaceChildren(told ? view.element : el("p", {class: "hint"}, "Asking the node\u2026"));
   poll.now();
 }
 
@@ -99,7 +101,7 @@ function offline(e) {
   live.className = "live off";
   const why = e instanceof APIError ? e.message : "the node does not answer";
   setText(live.lastElementChild, `${why}, for ${duration(Date.now() - state.since)}`);
-  if (!poll.data) byId("main").replaceChildren(empty("No answer from the API.", why + ". The page keeps trying."));
+  if (!current.element.isConnected) byId("main").replaceChildren(empty("No answer from the API.", why + ". The page keeps trying."));
 }
 
 function pause(yes) {
