@@ -8,6 +8,7 @@ import (
 	"starling/carrier"
 	"starling/cluster/strict"
 	"starling/conf"
+	"starling/lib/plural"
 	"starling/logs"
 	"starling/plan"
 	"starling/stream"
@@ -38,22 +39,6 @@ func strictDirectives() []conf.Directive {
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.StrictLease }, strictLease),
 		},
 	}
-}
-
-// link checks that strict zones have a cluster to be strict in.
-func link(p *plan.Plan) error {
-	if plan.Part[state](p).declared {
-		return nil
-	}
-	for _, z := range p.Zones.All() {
-		if limited, ok := z.Value.(interface{ Strict() bool }); ok && limited.Strict() {
-			return &conf.Problem{
-				What: fmt.Sprintf("the strict zone \"%s\" requires a stream server with \"zone_sync\"", z.Name),
-				File: z.File, Line: z.Line,
-			}
-		}
-	}
-	return nil
 }
 
 // strictLimits are the zones that are never exceeded, nil if there is none.
@@ -113,9 +98,9 @@ func resolving(server *conf.Node) *conf.Node {
 func tellStrict(log logs.Logger, z *plan.Zone, burst, members int64) {
 	shares, tell := sharesAlone(z), teller(log, z)
 	if burst+1 < members {
-		tell("admits %d requests at once, fewer than the %d members: where requests for a key come to many nodes, "+
-			"each asks the key's owner, and about a tenth of the limit is lost; a burst of %d avoids that", burst+1,
-			members, 2*members-1)
+		tell("admits %s at once, fewer than the %d members: where requests for a key come to many nodes, each asks "+
+			"the key's owner, and about a tenth of the limit is lost; a burst of %d avoids that",
+			plural.Of(burst+1, "request", "requests"), members, 2*members-1)
 	}
 	switch {
 	case members == 2 && shares:
