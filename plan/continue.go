@@ -80,6 +80,7 @@ func (p *Plan) oldZone(z *Zone) *Zone {
 type process struct {
 	stamps  stamp.Clock
 	traffic *Traffic
+	unsaved Unsaved
 
 	mu sync.Mutex
 	// left are zones that the running configuration does not have, while requests of earlier ones still use them.

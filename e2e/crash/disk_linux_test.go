@@ -73,6 +73,8 @@ func TestAFullDisk(t *testing.T) {
 	n.WaitLog(`one.keyval.log"; writes to zone "one" are not acknowledged`)
 	n.WaitLog("No space left on device")
 
+	n.Sees("/api/9/starling/unsaved_files?fields=total", `{"total":1}`)
+
 	// Clients and peers are served from memory.
 	peer.Sees("/?text=early", "1")
 	peer.Wants(201, "*", "POST", harness.SetOne, `{"of the peer":"2"}`)
@@ -101,11 +103,41 @@ func TestAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.WaitLog("is writable again; acknowledging writes")
+	n.Sees("/api/9/starling/unsaved_files", `{"total":0,"files":[]}`)
 	n.Wants(201, "*", "POST", harness.SetOne, `{"last":"4"}`)
 	n.Kill()
 	n.Start()
 	n.Wants(200, "4", "GET", "/?text=last", "")
 	n.Wants(200, "1", "GET", "/?text=early", "")
+}
+
+// TestAFullDiskOfASharedUpstream: a change that could not be saved is, when there is room again, without another change.
+func TestAFullDiskOfASharedUpstream(t *testing.T) {
+	n := harness.NewCluster(t, 1).Nodes[0]
+	disk := smallDisk(n, "disk", 64)
+	n.Configure(`http {
+	upstream app { zone app 64k sync; state {{.Dir}}/disk/app.conf; }
+	server { listen {{.IP}}:8080; location /api { api write=on; } }
+}
+` + harness.Members)
+	n.Start()
+	const servers, unsaved = "/api/9/http/upstreams/app/servers", "/api/9/starling/unsaved_files?fields=total"
+	n.Wants(201, "*", "POST", servers, `{"server":"127.0.0.1:1"}`)
+	n.Sees(unsaved, `{"total":0}`)
+	full := fill(t, disk)
+	if r := n.Must("PATCH", servers+"/0", `{"weight":7}`); r.Status != 500 || !strings.Contains(r.Body, "not saved on this one") {
+		t.Errorf("a change with a full disk: %d %s", r.Status, r.Body)
+	}
+	n.Sees(unsaved, `{"total":1}`)
+	if err := os.Remove(full); err != nil {
+		t.Fatal(err)
+	}
+	n.Sees(unsaved, `{"total":0}`)
+	n.Kill()
+	n.Start()
+	if r := n.Must("GET", servers+"/0", ""); !strings.Contains(r.Body, `"weight":7`) {
+		t.Errorf("after a restart: %d %s", r.Status, r.Body)
+	}
 }
 
 // untilRefused adds pairs PREFIX0, PREFIX1, … until one is refused. It returns how many were acknowledged, and the

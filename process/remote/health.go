@@ -22,6 +22,45 @@ func (c *client) clusterStatus(ctx context.Context) (*carrier.Status, error) {
 	return s, err
 }
 
+// unsaved are the files that a node could not write. Without the resource, it is one of an earlier release.
+type unsaved struct {
+	Files []struct {
+		File  string `json:"file"`
+		Error string `json:"error"`
+	} `json:"files"`
+}
+
+func (c *client) unsavedFiles(ctx context.Context) (*unsaved, error) {
+	u := new(unsaved)
+	err := c.get(ctx, u, "starling", "unsaved_files")
+	if hasCode(err, "PathNotFound") {
+		return u, nil
+	}
+	return u, err
+}
+
+// problems are the reasons why a node is not healthy: what it has in memory would not survive a restart.
+func (u *unsaved) problems() []string {
+	var found []string
+	for _, f := range u.Files {
+		found = append(found, fmt.Sprintf("%s cannot be written, and a restart may lose what it lacks: %s",
+			plain(f.File), plain(f.Error)))
+	}
+	return found
+}
+
+// health reads what the node knows of its cluster, and what is wrong.
+func (c *client) health(ctx context.Context) (s *carrier.Status, found []string, err error) {
+	if s, err = c.clusterStatus(ctx); err != nil {
+		return nil, nil, err
+	}
+	u, err := c.unsavedFiles(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, append(problems(s), u.problems()...), nil
+}
+
 // States of members and peers, as the API names them.
 const (
 	connected  = "connected"

@@ -1,6 +1,10 @@
 package remote
 
 import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -146,5 +150,37 @@ func TestParseAPI(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %q, %v, want %q", text, got, err, want)
 		}
+	}
+}
+
+// What a node cannot write is a problem of it; a node of an earlier release does not tell.
+func TestUnsavedFilesAreAProblem(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"total":0,"files":[]}`: "",
+		`{"total":1,"files":[{"file":"/s/one","since":"2026-11-30T01:52:02.000Z","error":"full\u001b"}]}`: "/s/one cannot be written, " +
+			`and a restart may lose what it lacks: "full\x1b"`,
+		`{"error":{"status":404,"text":"path not found","code":"PathNotFound"}}`: "",
+	} {
+		node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/stream/zone_sync/cluster"):
+				json.NewEncoder(w).Encode(healthy())
+			case strings.Contains(answer, "PathNotFound"):
+				w.WriteHeader(http.StatusNotFound)
+				fallthrough
+			default:
+				io.WriteString(w, answer)
+			}
+		}))
+		a := access{api: node.URL + "/api"}
+		api, err := a.client()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, found, err := api.health(t.Context())
+		if got := strings.Join(found, "; "); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", answer, got, err, want)
+		}
+		node.Close()
 	}
 }

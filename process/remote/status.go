@@ -28,7 +28,8 @@ func StatusCommand() *cobra.Command {
 
 The exit status is 0 if the cluster is healthy. It is 1, and a line for each problem follows the tables, if the node is
 not ready, a member is not connected in both directions, nodes hold different records, not all members decide on a
-strict zone, a zone is full or is not shared with a peer, a clock is wrong, or the API cannot be asked. It is 2 if the command was called in a wrong way.`,
+strict zone, a zone is full or is not shared with a peer, a state file cannot be written, a clock is wrong, or the API
+cannot be asked. It is 2 if the command was called in a wrong way.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			api, err := a.client()
 			if err != nil {
@@ -43,11 +44,10 @@ strict zone, a zone is full or is not shared with a peer, a clock is wrong, or t
 }
 
 func status(ctx context.Context, api *client, asJSON bool, w io.Writer) error {
-	s, err := api.clusterStatus(ctx)
+	s, found, err := api.health(ctx)
 	if err != nil {
 		return err
 	}
-	found := problems(s)
 	if asJSON {
 		err = writeStatusJSON(w, api, s, found)
 	} else {

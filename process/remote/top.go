@@ -99,7 +99,7 @@ func (t *top) run(ctx context.Context, every time.Duration, count int) error {
 func (t *top) look(ctx context.Context) (string, error) {
 	var b bytes.Buffer
 	now := t.now()
-	status, err := t.api.clusterStatus(ctx)
+	status, found, err := t.api.health(ctx)
 	var traffic *traffic
 	if err == nil {
 		traffic, err = t.api.traffic(ctx, now)
@@ -109,7 +109,7 @@ func (t *top) look(ctx context.Context) (string, error) {
 		fmt.Fprintf(&b, "%v\n", err)
 		return b.String(), err
 	}
-	if err := writeStatus(&b, t.api, status, problems(status)); err != nil {
+	if err := writeStatus(&b, t.api, status, found); err != nil {
 		return "", err
 	}
 	b.WriteString("\n")

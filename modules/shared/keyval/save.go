@@ -27,7 +27,9 @@ func (s *store) run(ctx context.Context, p *plan.Plan) {
 		case <-timer.C:
 		}
 		began := time.Now()
-		if err := p.AsStarted(func() error { return s.save(false) }); err != nil {
+		err := p.AsStarted(func() error { return s.save(false) })
+		s.unsaved.Tell(s.path, err)
+		if err != nil {
 			log.Logf(logs.Error, "cannot write state file \"%s\": %v", s.path, err)
 		} else if s.failed.Swap(false) {
 			log.Logf(logs.Notice, "state log \"%s\" is writable again; acknowledging writes", s.path+logSuffix)
@@ -116,6 +118,7 @@ func (s *store) rewrite(p *plan.Plan) {
 	if err == nil {
 		return
 	}
+	s.unsaved.Tell(s.path, err)
 	p.Log.Logf(logs.Error, "cannot write state log \"%s\": %v; trying again with the next save", s.path+logSuffix, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -42,9 +42,10 @@ var errNotStarted = errors.New("state file is not open yet")
 // store is the disk state of one state file: the JSON object that NGINX Plus would keep, for people, and the log, which
 // has every acknowledged write. A reload hands it on; the old and the new configuration may use it at once.
 type store struct {
-	path  string
-	clock *clock.Clock // of the zones
-	local *clock.Clock // of the machine
+	path    string
+	unsaved *plan.Unsaved
+	clock   *clock.Clock // of the zones
+	local   *clock.Clock // of the machine
 
 	mu      sync.Mutex
 	users   int // configurations that use it
@@ -97,7 +98,8 @@ func storeOf(p *plan.Plan, path string) (*store, error) {
 	known := plan.OfProcess[storesOfProcess](p)
 	s := known.byPath[path]
 	if s == nil {
-		s = &store{path: path, clock: p.Clock, local: p.Clock.Local(), unsynced: make(chan struct{}, 1)}
+		s = &store{path: path, unsaved: p.Unsaved(), clock: p.Clock, local: p.Clock.Local(),
+			unsynced: make(chan struct{}, 1)}
 		if known.byPath == nil {
 			known.byPath = map[string]*store{}
 		}
@@ -327,8 +329,11 @@ func (s *store) keepClock() {
 	s.clockKept, s.aheadMS = true, aheadMS
 }
 
-// tell reports that the log cannot be written, once until it is writable again.
+// tell reports that the log cannot be written, in the log once until it is writable again.
 func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
+	if err != nil {
+		s.unsaved.Tell(s.path, err) // until the next save
+	}
 	if err != nil && !s.failed.Swap(true) {
 		log.Logf(logs.Error,
 			"cannot write state log \"%s\"; writes to zone \"%s\" are not acknowledged, though they are in memory "+

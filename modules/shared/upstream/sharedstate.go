@@ -35,6 +35,8 @@ const (
 	// saveNotesAfter is that of what the zone notes about the cluster every few seconds: when the nodes agreed. An
 	// older note is not wrong, so it costs little to be late.
 	saveNotesAfter = time.Minute
+	// saveAgainAfter is when a file that could not be written is tried again.
+	saveAgainAfter = 10 * time.Second
 )
 
 // kept is what the comments of a state file have.
@@ -148,6 +150,9 @@ func (f *stateFile) saveRemote(ctx context.Context, g *servers.Group, changed, n
 		case <-changed:
 			save.Reset(saveRemoteAfter)
 			continue
+		case <-f.again:
+			save.Reset(saveAgainAfter)
+			continue
 		case <-noted:
 			if !noting {
 				noting = true
@@ -170,7 +175,7 @@ func (f *stateFile) force() {
 	f.mu.Unlock()
 }
 
-// report logs that what other nodes changed cannot be saved, once until it can. The next change tries again.
+// report logs that what other nodes changed cannot be saved, once until it can.
 func (f *stateFile) report(err error, log logs.Logger) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -209,7 +214,10 @@ func (f *stateFile) saveShared(p *plan.Plan, by *holder, m *member, list []serve
 		return err
 	}
 	if now := fmt.Append(text, m.zone.memory.Changes()); !bytes.Equal(now, f.written) {
-		if err := p.AsStarted(func() error { return f.replace(text, m, p) }); err != nil {
+		err := p.AsStarted(func() error { return f.replace(text, m, p) })
+		f.unsaved.Tell(f.path, err)
+		if err != nil {
+			soon(f.again)
 			return fmt.Errorf("%w; the change is made on all nodes, but not saved on this one", err)
 		}
 		f.written = now

@@ -31,7 +31,9 @@ import (
 // stateFile is the file of one `state` directive: the servers of a group, as they are after its last change. A reload
 // hands it on, so that a change made through the old configuration meanwhile is not lost.
 type stateFile struct {
-	path string
+	path    string
+	unsaved *plan.Unsaved
+	again   chan struct{} // holds one when the file of a shared upstream lacks changes and must be tried again
 
 	mu sync.Mutex
 	// holder is the configuration whose group's changes are saved: the running one.
@@ -81,7 +83,7 @@ func (b *Block[C]) setState(a *conf.Args) error {
 	if all.byPath == nil {
 		all.byPath = map[string]*stateFile{}
 	}
-	file := &stateFile{path: path}
+	file := &stateFile{path: path, unsaved: p.Unsaved(), again: make(chan struct{}, 1)}
 	if before := plan.Before[stateFiles](p).byPath[path]; before != nil {
 		file = before
 	}

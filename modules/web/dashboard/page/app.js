@@ -54,7 +54,7 @@ const poll = {
     const needs = new Set(view.needs);
     const rare = this.round % 15 === 0 || state.offline;
     if (rare) [state.writes] = await Promise.all([askWrites(), branches.ask()]);
-    if (rare) for (const path of ["nginx", clusterPath, "http/caches"]) needs.add(path);
+    if (rare) for (const path of ["nginx", clusterPath, unsavedPath, "http/caches"]) needs.add(path);
     const paths = [...needs, ...(view.more ? view.more() : [])];
     const answers = await Promise.all(paths.map(get));
     this.round++;
@@ -78,7 +78,7 @@ function identify(data) {
     setAttr(byId("node"), "title", s ? s.node_id : "");
   }
   show(tabs.get("caches"), Object.keys(data["http/caches"] || {}).length > 0 || current.id === "caches");
-  const wrong = s ? problems(s).length : 0;
+  const wrong = s ? problems(s, data[unsavedPath]).length : 0;
   const badge = tabs.get("cluster").lastElementChild;
   show(badge, wrong > 0);
   setText(badge, wrong);

@@ -27,7 +27,7 @@ function clusterView() {
     el("div", {class: "figures"}, ...Object.values(figures).map((f) => f.card))), nodesSection, zonesSection, who, alone);
 
   return {
-    id: "cluster", element, needs: [clusterPath, "connections", "http/requests"],
+    id: "cluster", element, needs: [clusterPath, unsavedPath, "connections", "http/requests"],
     update(data, at) {
       const s = data[clusterPath];
       for (const e of [hero, picture, nodesSection, zonesSection, who]) show(e, Boolean(s));
@@ -35,7 +35,7 @@ function clusterView() {
       showTraffic(figures, data, at, s);
       if (!s) return;
       const all = nodesOf(s);
-      showHealth({hero, headline, sub, list, mark}, s, all);
+      showHealth({hero, headline, sub, list, mark}, s, all, problems(s, data[unsavedPath]));
       mesh.update(all);
       nodes.update(all);
       zones.update(sharedRows(s, all, at));
@@ -45,8 +45,8 @@ function clusterView() {
   };
 }
 
-function showHealth(page, s, all) {
-  const wrong = problems(s), there = all.filter((n) => n.there).length;
+function showHealth(page, s, all, wrong) {
+  const there = all.filter((n) => n.there).length;
   const busy = s.agreement === "unknown" && !wrong.length;
   const kind = wrong.length ? "bad" : busy ? "busy" : "ok";
   if (page.hero.dataset.kind !== kind) page.hero.dataset.kind = kind;
