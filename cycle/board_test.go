@@ -217,7 +217,7 @@ func TestBoardInPrometheus(t *testing.T) {
 				}
 			}
 		}
-		if len(r.Groups) != 1 || len(r.Groups[0].Rules) != 13 {
+		if len(r.Groups) != 1 || len(r.Groups[0].Rules) != 14 {
 			return fmt.Errorf("the groups are %+v", r.Groups)
 		}
 		return nil
