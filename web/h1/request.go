@@ -1,5 +1,7 @@
 package h1
 
+import "bytes"
+
 // RequestHead is one request's line and headers. It is reused for the next request of the connection: call Reset. All
 // slices are valid until the Buffer's Recycle, those of Path and Host until Reset.
 type RequestHead struct {
@@ -96,7 +98,8 @@ func (h *RequestHead) Parse(b *Buffer, l *Limits) (whole bool, err error) {
 	return true, nil
 }
 
-// checkPartial rejects early what cannot become a line that fits, and what is not HTTP at all.
+// checkPartial rejects at once what cannot become a line that fits, or a valid one, as far as nginx does not wait for
+// its end either.
 func (h *RequestHead) checkPartial(part []byte, l *Limits) error {
 	if h.stage == stageLine {
 		h.startRoom(l)
@@ -108,10 +111,21 @@ func (h *RequestHead) checkPartial(part []byte, l *Limits) error {
 			return err
 		}
 	}
-	if h.room.fits(len(part)+1, l) {
-		return nil
+	if !h.room.fits(len(part)+1, l) {
+		return h.tooLong(part)
 	}
-	return h.tooLong(part)
+	text := bytes.TrimSuffix(part, []byte{'\r'}) // of the end of the line
+	if h.stage == stageLine {
+		return checkLineStart(text)
+	}
+	return checkHeaderBytes(text)
+}
+
+func checkHeaderBytes(line []byte) error {
+	if i := badRequestByte(line); i >= 0 {
+		return clientProblem(400, "invalid header line: \"%s\"", quoted(line[:i+1]))
+	}
+	return nil
 }
 
 func (h *RequestHead) startRoom(l *Limits) { h.room = room{free: l.HeaderBufferBytes} }
@@ -162,8 +176,8 @@ func (h *RequestHead) takeHeaderLine(b *Buffer, line []byte, size int, l *Limits
 		h.stage = stageDone
 		return h.finish()
 	}
-	if i := badRequestByte(line); i >= 0 {
-		return clientProblem(400, "invalid header line: \"%s\"", quoted(line[:min(i+1, len(line))]))
+	if err := checkHeaderBytes(line); err != nil {
+		return err
 	}
 	n := len(h.Headers)
 	h.Headers = append(h.Headers, Header{})

@@ -209,6 +209,38 @@ func TestRequestsRefused(t *testing.T) {
 	}
 }
 
+// What can be no request is refused at once, as in nginx; what still can be one is awaited.
+func TestBeginningsOfRequests(t *testing.T) {
+	const line = "GET / HTTP/1.1\r\n"
+	for _, c := range []struct {
+		text   string
+		status int // 0: the rest is awaited
+	}{
+		{"GET /\x00", 400}, {"GET /a\x00b", 400}, {"GET /?a\x00", 400}, {"GET \x00", 400}, {"GET http://a\x00", 400},
+		{"GET /\x01", 400}, {"GET /\t", 400}, {"GET /\x7f", 400}, {"GET /\rx", 400}, {"GET *", 400}, {"GET  ", 400},
+		{"GET / FOO", 400}, {"GET / HTTP/0", 400}, {"GET / HTTP/1.1x", 400}, {"GET / HTTP/1.1 ", 400}, {"GET / HTTP/1.1\rx", 400},
+		{"GET / HTTP/1x", 400}, {"GET / HTTP/1.x", 400}, {"GET / HTTP/2", 505}, {"GET / HTTP/10", 505}, {"PRI * HTTP/2", 400},
+		{line + "Ho\x00", 400}, {line + "X: \x00", 400}, {line + "X: a\rb", 400}, {line + "X: \x01", 400},
+		{"GET", 0}, {"GET ", 0}, {"GET /a", 0}, {"GET /\r", 0}, {"GET / ", 0}, {"GET / \r", 0}, {"GET / H", 0}, {"GET / HTTP/", 0},
+		{"GET / HTTP/1.1", 0}, {"GET / HTTP/1.1\r", 0}, {"GET http:", 0}, {"CONNECT 1", 0}, {"GET /%zz", 0}, {"\r", 0},
+		{line + "X", 0}, {line + "X: a\tb", 0}, {line + "X: a\r", 0}, {line + "\r", 0},
+	} {
+		var b Buffer
+		var h RequestHead
+		b.Attach(&pieces{c.text})
+		h.Reset()
+		if err := b.Fill(); err != nil {
+			t.Fatal(err)
+		}
+		whole, err := h.Parse(&b, &DefaultLimits)
+		var p *Problem
+		if errors.As(err, &p); whole || (p == nil) != (c.status == 0) || p != nil && p.Status != c.status {
+			t.Errorf("%q: got %v %v, want %d", c.text, whole, err, c.status)
+		}
+		b.Release()
+	}
+}
+
 // Where we understand a request, net/http's reader must understand the same; where it refuses one, we must too.
 func TestRequestsBesideNetHTTP(t *testing.T) {
 	for _, c := range badRequests {

@@ -28,8 +28,7 @@ func (h *RequestHead) parseRequestLine(line []byte, l *Limits) error {
 	h.Method = line[:space:space]
 	h.MethodID = IdentifyMethod(h.Method)
 	target := line[space+1:]
-	if len(target) > 0 && target[0] != '/' && (target[0]|0x20 < 'a' || target[0]|0x20 > 'z') &&
-		h.MethodID != MethodConnect {
+	if !beginsTarget(target, h.MethodID) {
 		return invalidRequest() // whatever the version: "PRI * HTTP/2.0" is 400 in nginx, not 505
 	}
 	space = bytes.IndexByte(target, ' ')
@@ -50,6 +49,27 @@ func (h *RequestHead) parseRequestLine(line []byte, l *Limits) error {
 	return h.parseTarget(target, l)
 }
 
+// checkLineStart checks a line of which the end is missing; its method was checked.
+func checkLineStart(part []byte) error {
+	method, target, after := bytes.Cut(part, []byte{' '})
+	if !after {
+		return nil
+	}
+	if controlIn(target) || !beginsTarget(target, IdentifyMethod(method)) {
+		return invalidRequest()
+	}
+	_, proto, _ := bytes.Cut(target, []byte{' '})
+	return checkVersion(proto)
+}
+
+func beginsTarget(target []byte, method Method) bool {
+	if len(target) == 0 || method == MethodConnect {
+		return true
+	}
+	first := target[0]
+	return first == '/' || first|0x20 >= 'a' && first|0x20 <= 'z'
+}
+
 func invalidRequest() error { return clientProblem(400, "invalid request") }
 
 // parseVersion reads "HTTP/1.x", one digit each (RFC 9112, 2.3).
@@ -58,19 +78,34 @@ func (h *RequestHead) parseVersion(proto []byte) error {
 		h.Version = Version09
 		return nil
 	}
-	if len(proto) < 8 || string(proto[:5]) != "HTTP/" || proto[5] < '1' || proto[5] > '9' {
-		return invalidRequest()
+	if err := checkVersion(proto); err != nil {
+		return err
 	}
-	if proto[5] != '1' || proto[6] >= '0' && proto[6] <= '9' {
-		return clientProblem(505, "invalid version")
-	}
-	if len(proto) != 8 || proto[6] != '.' || proto[7] < '0' || proto[7] > '9' {
+	if len(proto) != versionBytes {
 		return invalidRequest()
 	}
 	h.Proto = proto
 	h.Version = Version11
 	if proto[7] == '0' {
 		h.Version = Version10
+	}
+	return nil
+}
+
+const versionBytes = len("HTTP/1.1")
+
+// checkVersion checks the beginning of a version.
+func checkVersion(proto []byte) error {
+	for i, c := range proto {
+		digit := c >= '0' && c <= '9'
+		switch {
+		case i < 5 && c != "HTTP/"[i], i == 5 && (!digit || c == '0'), i == 7 && !digit, i >= versionBytes:
+			return invalidRequest()
+		case i == 5 && c != '1', i == 6 && digit:
+			return clientProblem(505, "invalid version")
+		case i == 6 && c != '.':
+			return invalidRequest()
+		}
 	}
 	return nil
 }
