@@ -111,6 +111,28 @@ func TestSSICommands(t *testing.T) {
 	}
 }
 
+// A format that makes no date is an error wherever the date is used, whatever the default of an echo is.
+func TestSSIDatesWithoutText(t *testing.T) {
+	for page, want := range map[string]string{
+		`<!--#config timefmt=""--><!--#echo var="date_gmt"-->.`:                                                    ssiFailed + ".",
+		`<!--#config timefmt=""--><!--#echo var="DATE_LOCAL" default="d"-->.`:                                      ssiFailed + ".",
+		`<!--#config timefmt="" errmsg="oops"--><!--#echo var="date_gmt"-->.`:                                      "oops.",
+		`<!--#config timefmt=""--><!--#set var="x" value="$date_gmt"--><!--#echo var="x"-->.`:                      ssiFailed + "(none).",
+		`<!--#config timefmt=""--><!--#include virtual="/part.txt?$date_gmt"-->.`:                                  ssiFailed + ".",
+		`<!--#config timefmt=""--><!--#if expr="$date_local"-->x<!--#else-->y<!--#endif-->.`:                       ssiFailed + "x" + ssiFailed + "y" + ssiFailed + ".",
+		`<!--#config timefmt=""--><!--#echo var="none"--><!--#config timefmt="a%%"--><!--#echo var="date_gmt"-->.`: "(none)a%.",
+		`<!--#config timefmt=""--><!--#set var="date_gmt" value="x"--><!--#echo var="date_gmt"-->.`:                "x.",
+		`<!--#config timefmt=""--><!--#include virtual="/date.html"-->.`:                                           "x.",
+		`<!--#config timefmt="` + strings.Repeat("%c", 100) + `"--><!--#echo var="date_gmt"-->.`:                   ssiFailed + ".",
+	} {
+		s := startSSI(t, map[string]string{"page.html": page, "part.txt": "part",
+			"date.html": `<!--#config timefmt="x"--><!--#echo var="date_gmt"-->`}, "")
+		if got := ssiPage(s, "/page.html"); got != want {
+			t.Errorf("%s\ngot  %q\nwant %q", page, got, want)
+		}
+	}
+}
+
 // TestSSIParts: parts arrive in order whatever the other filters hold back, and are compressed with the page.
 func TestSSIParts(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef", 20_000)

@@ -119,7 +119,10 @@ const (
 // echo is ngx_http_ssi_echo.
 func (x *executing) echo(next web.Next, g given) error {
 	r := next.Request()
-	value, found := variable(r, string(bytes.ToLower(g["var"])))
+	value, found, err := variable(r, string(bytes.ToLower(g["var"])))
+	if err != nil {
+		return err
+	}
 	if !found {
 		value = []byte("(none)")
 		if g.has("default") {
@@ -155,7 +158,7 @@ func (x *executing) echo(next web.Next, g given) error {
 // config is ngx_http_ssi_config.
 func (x *executing) config(g given) error {
 	if g.has("timefmt") {
-		x.state.timeFormat = bytes.Clone(g["timefmt"])
+		x.state.timeFormat = append([]byte{}, g["timefmt"]...) // an empty one is not the default
 	}
 	if g.has("errmsg") {
 		x.message = bytes.Clone(g["errmsg"])

@@ -13,6 +13,9 @@ import (
 // defaultTimeFormat is nginx's.
 const defaultTimeFormat = "%A, %d-%b-%Y %H:%M:%S %Z"
 
+// The variables of dates.
+const dateGMT, dateLocal = "date_gmt", "date_local"
+
 // maxDateBytes bounds a date: a format is as long as ssi_value_length allows, and its parts can be longer.
 const maxDateBytes = 2048
 

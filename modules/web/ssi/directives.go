@@ -46,9 +46,9 @@ var Module = web.Module{
 		},
 	},
 	Variables: []vars.Variable[*web.Request]{
-		dateVariable("date_local", "The current time in the local zone, in the format of the command `config timefmt`.",
+		dateVariable(dateLocal, "The current time in the local zone, in the format of the command `config timefmt`.",
 			false),
-		dateVariable("date_gmt", "The current time in UTC, in the format of the command `config timefmt`.", true),
+		dateVariable(dateGMT, "The current time in UTC, in the format of the command `config timefmt`.", true),
 	},
 	Filters: []web.FilterHook{{Build: build}},
 }

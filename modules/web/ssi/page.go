@@ -133,16 +133,21 @@ func (p *page) find(name []byte) (text []byte, found bool) {
 	return nil, false
 }
 
-// variable is the value of a variable of the page, else of the request.
-func variable(r *web.Request, name string) (value []byte, found bool) {
+// variable is the value of a variable of the page, else of the request. As in nginx, a date without a text (timefmt) is
+// an error, not a variable without a value.
+func variable(r *web.Request, name string) (value []byte, found bool, err error) {
 	if value, found = stateOf(r).page.get(name); found {
-		return value, true
+		return value, true, nil
 	}
 	known, rest := web.Side.Variables(r.Plan()).Find(name)
 	if known == nil {
-		return nil, false
+		return nil, false, nil
 	}
-	return known.Append(r, rest, nil)
+	value, found = known.Append(r, rest, nil)
+	if !found && (name == dateGMT || name == dateLocal) {
+		return nil, false, fmt.Errorf("timefmt \"%s\" makes no date or one that is too long", stateOf(r).timeFormat)
+	}
+	return value, found, nil
 }
 
 var errVariableName = errors.New("invalid variable name")
@@ -155,7 +160,10 @@ func evaluate(r *web.Request, value []byte) (out []byte, err error) {
 			if err != nil {
 				return nil, fmt.Errorf("%w in \"%s\"", err, value)
 			}
-			text, _ := variable(r, string(bytes.ToLower(name)))
+			text, _, err := variable(r, string(bytes.ToLower(name)))
+			if err != nil {
+				return nil, err
+			}
 			if len(out)+len(text) > maxPageBytes { // each variable can be that long, and a value has many
 				return nil, errPageTooLarge
 			}
