@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -117,6 +118,32 @@ func TestUpstreamResponseLengthOfChunks(t *testing.T) {
 	s := b.Behind(families, `location / { proxy_pass http://BACKEND; add_trailer X-Length $upstream_response_length; }`)
 	if got, want := s.Get("/", "TE: trailers"), fmt.Sprintf("X-Length: %d\r\n", len("3;x=y\r\nabc\r\n0\r\n\r\n")); !strings.Contains(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// $upstream_bytes_received counts all that the server has sent: interim responses, and heads that it does not end.
+func TestUpstreamBytesReceived(t *testing.T) {
+	const hint, final = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	const ends = "HTTP/1.1 200 OK\r\nX: "
+	answers := map[string]string{"/final": final, "/hint": hint + final, "/hints": hint + "HTTP/1.1 100 Continue\r\n\r\n" + hint + final,
+		"/only": hint, "/ends": ends, "/ends-later": hint + ends, "/nothing": "", "/no-body": hint + "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"}
+	b := webtest.Serve(t, func(p *webtest.Peer) {
+		for {
+			path := strings.Fields(p.Head() + " - -")[1]
+			p.Say(answers[path])
+			if !strings.HasSuffix(answers[path], final) {
+				return
+			}
+		}
+	})
+	s := webtest.Start(t, families, `upstream u { server `+b.Addr+`; keepalive 1; } server { location / { proxy_pass http://u;
+		proxy_next_upstream off; add_header X-Bytes $upstream_bytes_received always; } }`)
+	for range 2 { // on a connection that was used, too
+		for _, path := range slices.Sorted(maps.Keys(answers)) {
+			if got, want := s.Get(path), fmt.Sprintf("X-Bytes: %d\r\n", len(answers[path])); !strings.Contains(got, want) {
+				t.Errorf("%s: got %q, want %q", path, got, want)
+			}
+		}
 	}
 }
 

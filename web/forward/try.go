@@ -170,10 +170,7 @@ func (x *Exchange) account(outcome upstream.Outcome) {
 	st.responseMS = now.MonoMS - st.startMS
 	if x.conn != nil {
 		sent, received := x.conn.wire.Counts()
-		st.sent = sent - x.sentAt
-		if st.headerMS >= 0 {
-			st.received = received
-		}
+		st.sent, st.received = sent-x.sentAt, received
 		if w, ok := x.conn.wire.(framer); ok && st.length > 0 {
 			st.framed = w.BodyBytes()
 		}

@@ -27,6 +27,7 @@ type wire struct {
 	chunked  bool // the request's body is chunked
 	headOnly bool // the method sent is HEAD: no body follows
 	whole    bool // head was read to its end
+	interim  int  // bytes of the 1xx heads before head
 	// inStep means that no interim response announced a body or the end, and the request no body that is not sent: they
 	// could still follow, or be expected to.
 	inStep bool
@@ -53,7 +54,8 @@ func (p *protocol) Open(c *upstream.Conn) forward.Wire {
 func (p *protocol) SendHead(x *forward.Exchange, to forward.Wire, f forward.Framing, piece []byte) error {
 	w := to.(*wire)
 	method := p.methodOf(x)
-	w.chunked, w.headOnly, w.whole = f.Chunked, string(method) == "HEAD", true
+	w.chunked, w.headOnly = f.Chunked, string(method) == "HEAD"
+	w.begin()
 	head, promised := p.appendHead(w.out.Start(), x, method, f)
 	w.inStep = !promised
 	if f.Chunked {
@@ -71,14 +73,23 @@ func (p *protocol) Expect(to forward.Wire, received []byte) bool {
 	w.in.Consume(len(w.in.Unread()))
 	w.in.Recycle()
 	w.in.PushBack(received)
-	w.headOnly, w.whole = false, true
+	w.headOnly = false
+	w.begin()
 	return true
+}
+
+// begin forgets the response before.
+func (w *wire) begin() {
+	w.head.Reset()
+	w.body.StartResponse(&w.in, h1.BodyNone, 0)
+	w.whole, w.interim = false, 0
 }
 
 // ReceiveHead reads a head, and then the next one.
 func (p *protocol) ReceiveHead(x *forward.Exchange, to forward.Wire, head *forward.Head) (whole bool, err error) {
 	w := to.(*wire)
 	if w.whole {
+		w.interim += w.head.Bytes
 		w.head.Reset()
 		w.whole = false
 	}
@@ -156,7 +167,7 @@ func (w *wire) Reusable() bool {
 
 // Counts are those of the connection and of the answer, with what has arrived and was not taken yet, as in nginx.
 func (w *wire) Counts() (sent, received int64) {
-	return w.out.Bytes, int64(w.head.Bytes) + w.body.RawBytes + int64(len(w.in.Unread()))
+	return w.out.Bytes, int64(w.interim) + int64(w.head.Bytes) + w.body.RawBytes + int64(len(w.in.Unread()))
 }
 
 // BodyBytes counts what has arrived after the head.
