@@ -118,12 +118,19 @@ func (h *RequestHead) checkPartial(part []byte, l *Limits) error {
 	if h.stage == stageLine {
 		return checkLineStart(text)
 	}
+	if class, bad := scanOddName(text, 0); class == nameBad && bad < len(text) || len(text) > 0 && text[0] == ':' {
+		return invalidHeader(text, bad)
+	}
 	return checkHeaderBytes(text)
+}
+
+func invalidHeader(line []byte, bad int) error {
+	return clientProblem(400, "invalid header line: \"%s\"", quoted(line[:min(bad+1, len(line))]))
 }
 
 func checkHeaderBytes(line []byte) error {
 	if i := badRequestByte(line); i >= 0 {
-		return clientProblem(400, "invalid header line: \"%s\"", quoted(line[:i+1]))
+		return invalidHeader(line, i)
 	}
 	return nil
 }
@@ -184,7 +191,7 @@ func (h *RequestHead) takeHeaderLine(b *Buffer, line []byte, size int, l *Limits
 	header := &h.Headers[n]
 	class, bad := parseField(line, header)
 	if class == nameBad {
-		return clientProblem(400, "invalid header line: \"%s\"", quoted(line[:min(bad+1, len(line))]))
+		return invalidHeader(line, bad)
 	}
 	b.Consume(size)
 	if class != namePlain && h.drops(class, header.Name, l) {

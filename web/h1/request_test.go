@@ -221,9 +221,10 @@ func TestBeginningsOfRequests(t *testing.T) {
 		{"GET / FOO", 400}, {"GET / HTTP/0", 400}, {"GET / HTTP/1.1x", 400}, {"GET / HTTP/1.1 ", 400}, {"GET / HTTP/1.1\rx", 400},
 		{"GET / HTTP/1x", 400}, {"GET / HTTP/1.x", 400}, {"GET / HTTP/2", 505}, {"GET / HTTP/10", 505}, {"PRI * HTTP/2", 400},
 		{line + "Ho\x00", 400}, {line + "X: \x00", 400}, {line + "X: a\rb", 400}, {line + "X: \x01", 400},
+		{line + "Host : a", 400}, {line + "Host ", 400}, {line + "\tX", 400}, {line + " a", 400}, {line + ":", 400}, {line + "X: 1\r\n :", 400},
 		{"GET", 0}, {"GET ", 0}, {"GET /a", 0}, {"GET /\r", 0}, {"GET / ", 0}, {"GET / \r", 0}, {"GET / H", 0}, {"GET / HTTP/", 0},
 		{"GET / HTTP/1.1", 0}, {"GET / HTTP/1.1\r", 0}, {"GET http:", 0}, {"CONNECT 1", 0}, {"GET /%zz", 0}, {"\r", 0},
-		{line + "X", 0}, {line + "X: a\tb", 0}, {line + "X: a\r", 0}, {line + "\r", 0},
+		{line + "X", 0}, {line + "X: a\tb", 0}, {line + "X@(: :", 0}, {line + "X:", 0}, {line + "X: a\r", 0}, {line + "\r", 0},
 	} {
 		var b Buffer
 		var h RequestHead
