@@ -29,7 +29,7 @@ func (h *RequestHead) parseRequestLine(line []byte, l *Limits) error {
 	h.MethodID = IdentifyMethod(h.Method)
 	target := line[space+1:]
 	if !beginsTarget(target, h.MethodID) {
-		return invalidRequest() // whatever the version: "PRI * HTTP/2.0" is 400 in nginx, not 505
+		return h.unreadable() // whatever the version: "PRI * HTTP/2.0" is 400 in nginx, not 505
 	}
 	space = bytes.IndexByte(target, ' ')
 	if space < 0 {
@@ -41,7 +41,7 @@ func (h *RequestHead) parseRequestLine(line []byte, l *Limits) error {
 		target = target[:space:space]
 	}
 	if len(target) == 0 || controlIn(target) {
-		return invalidRequest()
+		return h.unreadable()
 	}
 	if h.Version == Version09 && h.MethodID != MethodGet {
 		return clientProblem(400, "invalid method in HTTP/0.9 request")
@@ -68,6 +68,13 @@ func beginsTarget(target []byte, method Method) bool {
 	}
 	first := target[0]
 	return first == '/' || first|0x20 >= 'a' && first|0x20 <= 'z'
+}
+
+// unreadable is the error of a line that is no request line. Its version does not count, as in nginx: the response has
+// no chunks.
+func (h *RequestHead) unreadable() error {
+	h.Version, h.Proto = 0, nil
+	return invalidRequest()
 }
 
 func invalidRequest() error { return clientProblem(400, "invalid request") }
@@ -135,7 +142,7 @@ func (h *RequestHead) parseTarget(target []byte, l *Limits) error {
 func (h *RequestHead) cutAbsolute(target []byte) ([]byte, error) {
 	end := bytes.Index(target, []byte("://"))
 	if end <= 0 || !isScheme(target[:end]) {
-		return nil, invalidRequest()
+		return nil, h.unreadable()
 	}
 	h.Scheme = target[:end:end]
 	rest := target[end+3:]
@@ -144,10 +151,10 @@ func (h *RequestHead) cutAbsolute(target []byte) ([]byte, error) {
 	authority := rest
 	if path >= 0 {
 		authority = rest[:path:path]
-		if rest[path] == '#' {
-			return nil, invalidRequest()
-		}
 		slash = rest[path:]
+	}
+	if slash[0] == '#' || !isAuthority(authority) {
+		return nil, h.unreadable()
 	}
 	host, port, ok := h.cleanHost(authority)
 	if !ok {
@@ -160,12 +167,32 @@ func (h *RequestHead) cutAbsolute(target []byte) ([]byte, error) {
 // parseAuthority checks CONNECT's host:port; the method itself is rejected when the head is complete.
 func (h *RequestHead) parseAuthority(target []byte) error {
 	host, port, ok := h.cleanHost(target)
-	if !ok || port == 0 {
-		return invalidRequest()
+	if !ok || port == 0 || !isAuthority(target) {
+		return h.unreadable()
 	}
 	h.Target, h.Path = target, target[:0]
 	h.Host, h.Port, h.hostSent = host, port, true
 	return nil
+}
+
+// isAuthority reports whether a host and port have only the bytes that nginx takes in a request line: fewer than in Host.
+func isAuthority(b []byte) bool {
+	name, port := true, false
+	if len(b) > 0 && b[0] == '[' {
+		name = false
+		b = b[bytes.IndexByte(b, ']')+1:] // what is in the brackets is checked as in Host
+	}
+	for _, c := range b {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '.' || c == '-'
+		switch {
+		case c == ':' && !port:
+			name, port = false, true
+		case c >= '0' && c <= '9' && (name || port), letter && name:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func isScheme(b []byte) bool {
