@@ -65,7 +65,7 @@ func (t *Table[V]) Find(name []byte) (v V, found bool) {
 	}
 	if len(t.suffixes) > 0 {
 		for at := bytes.IndexByte(name, '.'); at >= 0; {
-			if v, found = t.suffixes[string(name[at:])]; found && at > 0 {
+			if v, found = t.suffixes[string(name[at:])]; found { // ".example.org", too
 				return v, true
 			}
 			next := bytes.IndexByte(name[at+1:], '.')

@@ -28,7 +28,8 @@ func TestTheBestMaskCounts(t *testing.T) {
 		"b.a.example.org":   "*.a.example.org",
 		"a.example.org":     "*.example.org",
 		"example.org":       "none",
-		".example.org":      "none", // the asterisk stands for something
+		".example.org":      "*.example.org", // as in nginx, the asterisk may stand for nothing
+		".both.org":         ".both.org",
 		"www.other.org":     "www.*",
 		"www.example.com":   "www.example.*",
 		"www.example.co.uk": "www.example.*",
