@@ -171,8 +171,8 @@ func (r *Request) chooseServer() {
 // badHead responds to a head that cannot be served; false if there is no client to respond to.
 func (r *Request) badHead(err error) bool {
 	r.accept()
-	if errors.Is(err, h1.ErrNoHost) { // the head was read whole
-		r.chooseServer()
+	if errors.Is(err, h1.ErrNoHost) || len(r.Host) > 0 && !r.Conn.hosts.TLS {
+		r.chooseServer() // the head was read whole, or Host came before what is wrong
 	}
 	r.enterZone()
 	r.keep = false

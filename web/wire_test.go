@@ -147,6 +147,24 @@ server {
 	}
 }
 
+// TestBadRequestsOfAServer: the server that Host names responds to what is wrong after it; a line that cannot be read has
+// no version.
+func TestBadRequestsOfAServer(t *testing.T) {
+	s := start(t, `server { server_name first; error_page 400 /e; location /e { say first; } }
+		server { server_name b; error_page 400 /e; location /e { say second; } }`)
+	for request, want := range map[string]string{
+		"GET / HTTP/1.1\r\nHost: b\r\nHost: c\r\n\r\n":            "second",
+		"GET http://b/ HTTP/1.1\r\nHost: first\r\nX : y\r\n\r\n":  "second",
+		"GET / HTTP/1.1\r\nX : y\r\nHost: b\r\n\r\n":              "first",
+		"GET http://b*/ HTTP/1.1\r\nHost: b\r\n\r\n":              "first",
+		"POST / HTTP/1.1\r\nHost: b\r\nContent-Length: x\r\n\r\n": "second",
+	} {
+		if got := s.Send(request); status(got) != "400 Bad Request" || body(got) != want {
+			t.Errorf("%q: %q, want %s", request, got, want)
+		}
+	}
+}
+
 func TestBadRequests(t *testing.T) {
 	s := start(t, `server { say ok; error_page 494 /too/large; location /too/large { say large; } }`)
 	long := strings.Repeat("x", 9000)
