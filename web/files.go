@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"starling/lib/clock"
+	"starling/logs"
 	"starling/nginx/sockaddr"
 	"starling/nginx/units"
 	"starling/plan"
@@ -37,6 +38,17 @@ func defaultAddress(p *plan.Plan) sockaddr.Addr {
 // Filename is the path of the URI's file ($request_filename): root and URI, or alias and the part after the location's
 // name. It is valid during the request.
 func (r *Request) Filename() []byte { return r.FilenameOf(r.Path) }
+
+// LostAlias reports, with an entry in the log, that the URI has no file: the part after the location's name is unknown
+// once the URI was rewritten (rewrite … break). The response is 500, as in nginx.
+func (r *Request) LostAlias() bool {
+	l := r.Location
+	if !l.Core.Alias || !r.Displaced {
+		return false
+	}
+	r.Logf(logs.Alert, "\"alias\" cannot be used in location \"%s\" where URI was rewritten", l.Name)
+	return true
+}
 
 // FilenameOf is Filename of another URI (index, try_files).
 func (r *Request) FilenameOf(uri []byte) []byte {

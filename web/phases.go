@@ -55,6 +55,7 @@ func (r *Request) process(at step) Result {
 		at = fromServerRewrite
 	}
 	if at == fromServerRewrite {
+		r.leave()
 		r.Location = r.Server.base
 		if result := r.handle(r.Server.phases[ServerRewrite]); result != Declined {
 			return result
@@ -130,6 +131,7 @@ func (r *Request) noContent() Result {
 
 // locate finds the location, and checks its rules for the whole request.
 func (r *Request) locate() Result {
+	r.leave()
 	r.Location, r.Displaced, r.BehindAlias, r.orphaned = r.Server.base, false, false, false
 	_, redirect := r.Server.tree.search(r)
 	if r.GaveUp {
@@ -291,6 +293,7 @@ func (r *Request) NamedRedirect(name string) Result {
 		r.Logf(logs.Error, "could not find named location \"%s\"", name)
 		return 500
 	}
+	r.leave()
 	r.Location, r.Internal, r.resume, r.orphaned = l, true, fromRewrite, false
 	return Redirected
 }
@@ -303,5 +306,14 @@ func (s *Server) named(name string) *Location { return s.tree.named[strings.Trim
 // have no destination there.
 func (r *Request) SwitchTo(l *Location) {
 	r.orphaned = (r.orphaned || r.Location.answers != "") && l.answers == ""
+	r.leave()
 	r.Location = l
+}
+
+// leave is called before the request gets another location: one that closes connections has closed this one, whatever
+// the next says, as in nginx.
+func (r *Request) leave() {
+	if r.keep && r.Location != r.Server.base && !r.mayKeep() {
+		r.keep = false
+	}
 }

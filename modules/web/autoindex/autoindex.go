@@ -55,6 +55,9 @@ func (s *Settings) handle(r *web.Request) web.Result {
 			form = formatJSON
 		}
 	}
+	if r.LostAlias() {
+		return 500
+	}
 	path := strings.TrimSuffix(string(r.Filename()), "/")
 	folder, err := os.Open(cmp.Or(path, "/"))
 	if err != nil {

@@ -45,6 +45,9 @@ func handle(r *web.Request) web.Result {
 	if len(r.Path) == 0 || r.Path[len(r.Path)-1] != '/' || !document.Readable(r.MethodID) {
 		return web.Declined
 	}
+	if r.LostAlias() {
+		return 500
+	}
 	path := strings.TrimSuffix(string(r.Filename()), "/")
 	files, err := os.ReadDir(path + "/")
 	if err != nil {

@@ -18,6 +18,9 @@ func serve(r *web.Request) web.Result {
 	if len(r.Path) == 0 || r.Path[len(r.Path)-1] == '/' {
 		return web.Declined
 	}
+	if r.LostAlias() {
+		return 500
+	}
 	path := r.Filename()
 	file, info, err := document.Open(r, string(path))
 	if err != nil {

@@ -43,6 +43,9 @@ func (x *indexer) handle(r *web.Request) web.Result {
 		if name[0] == '/' {
 			return r.InternalRedirect(name, r.Query)
 		}
+		if r.LostAlias() {
+			return 500
+		}
 		uri := r.KeepScratch(append(append(r.Scratch(), r.Path...), name...))
 		path := string(r.FilenameOf(uri))
 		_, err := document.Stat(r, path)

@@ -26,6 +26,9 @@ func (s *Settings) handle(r *web.Request) web.Result {
 	for i := range s.tries {
 		t := &s.tries[i]
 		name := r.Expand(&t.name)
+		if r.LostAlias() {
+			return 500
+		}
 		before := r.BehindAlias
 		r.BehindAlias = true
 		path := string(r.FilenameOf(s.withLocation(r, name)))
