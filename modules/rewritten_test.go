@@ -45,6 +45,30 @@ func TestAliasesOfRewrittenPaths(t *testing.T) {
 	}
 }
 
+// TestAliasesAfterRewritesOfAServer: what a server rewrites for good counts in the location that is found then, too.
+func TestAliasesAfterRewritesOfAServer(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := webtest.Start(t, []*web.Module{&core.Module, &rewrite.Module, &static.Module}, strings.ReplaceAll(`server {
+		rewrite ^/break/ /alias/file break; rewrite ^/last/ /alias/file last; error_page 500 /alias/file;
+		location /alias/ { alias DIR/; }
+	}
+	server { server_name bare; rewrite ^/break/ /alias/file break; location /alias/ { alias DIR/; } }`, "DIR", dir))
+	for _, c := range []struct {
+		target, host string
+		want         int
+	}{{"/alias/file", "x", 200}, {"/last/", "x", 200}, {"/break/", "bare", 500}} {
+		if got := s.Client().Do("GET " + c.target + " HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n"); got.StatusCode != c.want {
+			t.Errorf("%s: %d, want %d", c.target, got.StatusCode, c.want)
+		}
+	}
+	if got := s.Client().Do("GET /break/ HTTP/1.1\r\nHost: x\r\n\r\n"); got.Text != "text" {
+		t.Errorf("an error page is found anew: %q", got.Text)
+	}
+}
+
 // TestConnectionsThatALocationCloses: a location that keeps no connections closes one for good, wherever the request ends.
 func TestConnectionsThatALocationCloses(t *testing.T) {
 	s := webtest.Start(t, []*web.Module{&core.Module, &rewrite.Module, &static.Module}, `server { error_page 418 /kept; error_page 419 @kept;

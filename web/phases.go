@@ -56,7 +56,7 @@ func (r *Request) process(at step) Result {
 	}
 	if at == fromServerRewrite {
 		r.leave()
-		r.Location = r.Server.base
+		r.Location, r.Displaced = r.Server.base, false
 		if result := r.handle(r.Server.phases[ServerRewrite]); result != Declined {
 			return result
 		}
@@ -132,7 +132,7 @@ func (r *Request) noContent() Result {
 // locate finds the location, and checks its rules for the whole request.
 func (r *Request) locate() Result {
 	r.leave()
-	r.Location, r.Displaced, r.BehindAlias, r.orphaned = r.Server.base, false, false, false
+	r.Location, r.BehindAlias, r.orphaned = r.Server.base, false, false
 	_, redirect := r.Server.tree.search(r)
 	if r.GaveUp {
 		r.GaveUp = false

@@ -171,10 +171,13 @@ func (r *Request) chooseServer() {
 // badHead responds to a head that cannot be served; false if there is no client to respond to.
 func (r *Request) badHead(err error) bool {
 	r.accept()
-	if errors.Is(err, h1.ErrNoHost) || len(r.Host) > 0 && !r.Conn.hosts.TLS {
-		r.chooseServer() // the head was read whole, or Host came before what is wrong
+	if errors.Is(err, h1.ErrNoHost) { // the head was read whole
+		r.chooseServer()
 	}
 	r.enterZone()
+	if len(r.Host) > 0 && !r.Conn.hosts.TLS { // Host came before what is wrong: that server has the page
+		r.chooseServer()
+	}
 	r.keep = false
 	var problem *h1.Problem
 	where := "while reading client request line"

@@ -175,7 +175,8 @@ func (h *RequestHead) parseAuthority(target []byte) error {
 	return nil
 }
 
-// isAuthority reports whether a host and port have only the bytes that nginx takes in a request line: fewer than in Host.
+// isAuthority reports whether a host and port have only the bytes that nginx takes in a request line: fewer than in
+// Host.
 func isAuthority(b []byte) bool {
 	name, port := true, false
 	if len(b) > 0 && b[0] == '[' {
