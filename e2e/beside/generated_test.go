@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"starling/e2e/harness"
+	"starling/lib/testkit"
 )
 
 // Flags of the generated tests, as those of the simulator.
@@ -29,12 +30,14 @@ var (
 const (
 	// requestsPerSeed is enough to reach most locations of a configuration, and few enough to shrink quickly.
 	requestsPerSeed = 30
+	// oldestNginx is 1.29: what it changed (cookies, CONNECT, kept connections to servers), starling has.
+	oldestNginx = 1029000
 	// maxDifferences ends a run that has found enough to read.
 	maxDifferences = 10
 	// answerPatience bounds one answer. A connection that stays open for so long is a result to compare, too.
 	answerPatience = 3 * time.Second
 	// shrinkPatience bounds the search for a smaller configuration.
-	shrinkPatience = 90 * time.Second
+	shrinkPatience = 30 * time.Second
 )
 
 // pair is a generated configuration and the requests to it.
@@ -67,6 +70,9 @@ func TestGeneratedBesideNginx(t *testing.T) {
 	with, err := abilitiesOf(nginx)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if with.version < oldestNginx {
+		t.Skipf("nginx %d is older than %d: its known differences are many", with.version, oldestNginx)
 	}
 	a := newArena(t, nginx)
 	differences := 0
@@ -179,17 +185,10 @@ func (a *arena) difference(t *testing.T, p pair) string {
 		return ""
 	}
 	var running [2]*exec.Cmd
-	var starts [2]string
-	a.both(func(i int, s subject) {
-		var err error
-		if running[i], err = start(s, filepath.Join(a.dir, s.name)); err != nil {
-			starts[i] = err.Error()
-		}
-	})
-	difference := ""
-	if starts[0] != "" || starts[1] != "" {
-		difference = told("the start", starts)
+	for i, s := range a.subjects {
+		running[i] = start(t, s, filepath.Join(a.dir, s.name))
 	}
+	difference := ""
 	for _, r := range p.requests {
 		if difference != "" {
 			break
@@ -259,27 +258,23 @@ func check(s subject, dir string) []string {
 }
 
 // start starts a server, and returns when it accepts connections.
-func start(s subject, dir string) (*exec.Cmd, error) {
+func start(t *testing.T, s subject, dir string) *exec.Cmd {
+	t.Helper()
 	server := exec.Command(s.program, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", filepath.Join(dir, "error.log"))
-	var said harness.LockedBuffer
-	server.Stderr = &said
 	if err := server.Start(); err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(harness.Patience); time.Now().Before(deadline); {
+	testkit.Eventually(t, harness.Patience, func() error {
 		conn, err := net.Dial("tcp", s.address)
 		if err == nil {
-			return server, conn.Close()
+			conn.Close()
 		}
-		time.Sleep(time.Millisecond)
-	}
-	return server, errors.New("does not listen: " + said.String())
+		return err
+	})
+	return server
 }
 
 func stop(server *exec.Cmd) {
-	if server == nil {
-		return
-	}
 	server.Process.Signal(os.Interrupt)
 	server.Wait()
 }

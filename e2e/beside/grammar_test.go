@@ -51,7 +51,9 @@ type abilities struct {
 	modules string
 }
 
-func (a abilities) has(module string) bool { return strings.Contains(a.modules, "--with-http_"+module+"_module") }
+func (a abilities) has(module string) bool {
+	return strings.Contains(a.modules, "--with-http_"+module+"_module")
+}
 
 func abilitiesOf(nginx string) (a abilities, err error) {
 	output, err := exec.Command(nginx, "-V").CombinedOutput()
@@ -84,6 +86,7 @@ type grammar struct {
 	named     []string // named locations of the server that is being made
 	groups    []string // upstreams
 	taken     map[string]bool
+	limited   bool // some body can be too large
 	serial    int
 }
 
@@ -150,13 +153,12 @@ func (g *grammar) main() []*node {
 }
 
 func (g *grammar) http() []*node {
-	all := []*node{leaf("access_log", "off").kept()}
+	all := []*node{leaf("access_log", "DIR/access.log", "generated").kept()}
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		all = append(all, leaf(name+"_temp_path", "DIR/"+name).kept())
 	}
-	all[0] = leaf("access_log", "DIR/access.log", "generated").kept()
-	all = append(all, leaf("root", "ROOT").kept(), leaf("types", "{ text/html html; text/plain txt; image/gif gif; text/css css; }").kept())
-	all[len(all)-1] = block("types", "", leaf("text/html", "html htm shtml"), leaf("text/plain", "txt"), leaf("image/gif", "gif")).kept()
+	all = append(all, leaf("root", "ROOT").kept(),
+		block("types", "", leaf("text/html", "html htm shtml"), leaf("text/plain", "txt"), leaf("image/gif", "gif")).kept())
 	for range g.r.IntN(4) {
 		all = append(all, g.source())
 	}
@@ -170,16 +172,19 @@ func (g *grammar) http() []*node {
 	for range 1 + g.r.IntN(3) {
 		all = append(all, g.server())
 	}
+	all[len(all)-1].kept()
 	return append([]*node{g.logFormat().kept()}, all...)
 }
 
-var logged = strings.Fields(`$status $request $uri $args $host $body_bytes_sent $request_length $remote_user $sent_http_content_type
-	$sent_http_location $sent_http_x_added $upstream_status $upstream_addr $upstream_http_x_answer $http_user_agent $request_completion
+// logged are what a line of the access log can have. Others differ for a reason: $sent_http_connection, $content_length and
+// $request_completion (docs/compatibility.md), $request_length of a bad target, and lengths of pages with the server's name.
+var logged = strings.Fields(`$status $request $uri $args $host $remote_user $sent_http_content_type
+	$sent_http_location $sent_http_x_added $upstream_status $upstream_addr $upstream_http_x_answer $http_user_agent
 	$connection_requests $request_method $request_uri $server_name $server_port $scheme $document_root $request_filename $realpath_root
-	$sent_http_content_length $sent_http_transfer_encoding $sent_http_connection $limit_rate $proxy_host $proxy_port
+	$sent_http_transfer_encoding $limit_rate $proxy_host $proxy_port
 	$upstream_response_length $upstream_bytes_received $upstream_cookie_a $upstream_http_set_cookie $sent_http_etag $sent_http_cache_control
-	$http_referer $remote_addr $remote_port_ $pipe $is_args $query_string $sent_http_last_modified $sent_http_content_encoding $request_body
-	$sent_http_vary $sent_http_accept_ranges $server_protocol $http_cookie $cookie_c $arg_a $nginx_version_`)
+	$http_referer $remote_addr $pipe $is_args $query_string $sent_http_last_modified $sent_http_content_encoding $request_body
+	$sent_http_vary $sent_http_accept_ranges $server_protocol $http_cookie $cookie_c $arg_a`)
 
 func (g *grammar) logFormat() *node {
 	words := []string{"generated"}
@@ -191,11 +196,7 @@ func (g *grammar) logFormat() *node {
 	}
 	fields := `'$status;$request;$uri`
 	for range 3 + g.r.IntN(5) {
-		v := g.pick(logged...)
-		if strings.HasSuffix(v, "_") {
-			continue
-		}
-		fields += ";" + v
+		fields += ";" + g.pick(logged...)
 	}
 	return leaf("log_format", append(words, fields+"'")...)
 }
@@ -248,7 +249,8 @@ func (g *grammar) mapLines() (lines []*node) {
 	}
 	used := map[string]bool{}
 	for range g.r.IntN(6) {
-		key := g.pick("a", "b", `""`, "one", "*.two", "www.*", ".three.org", "GET", "~^x(?<rest>.*)$", `~*^(A)(b?)`, `"~^/(\w+)"`, "~.*", "~^$", `\default`, `1`, "~(.)$",
+		key := g.pick("a", "b", `""`, "one", "*.two", "www.*", ".three.org", "GET", "~^x(?<rest>.*)$", `~*^(A)(b?)`, `"~^/(\w+)"`, "~.*",
+			"~^$", `\default`, `1`, "~(.)$",
 			"two.example.com", "*.example.com", "/a", `"~a b"`, "~*EXAMPLE")
 		if used[key] {
 			continue
@@ -291,12 +293,8 @@ var serverNames = []string{"one", "two.example.com", "*.example.com", "www.*", "
 func (g *grammar) server() *node {
 	g.taken = map[string]bool{}
 	g.named = nil
-	n := block("server", "").kept()
-	listen := leaf("listen", "ADDRESS").kept()
-	if g.one(4) && !g.taken["default_server"] {
-		listen = leaf("listen", "ADDRESS").kept()
-	}
-	n.block = append(n.block, listen)
+	n := block("server", "")
+	n.block = append(n.block, leaf("listen", "ADDRESS").kept())
 	if !g.one(5) {
 		var names []string
 		for range 1 + g.r.IntN(3) {

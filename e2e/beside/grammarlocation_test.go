@@ -22,7 +22,8 @@ func (g *grammar) anyLocation(inside string, depth int, used map[string]bool) *n
 			g.variables = append(g.variables, "$seg", "$tail")
 		}
 	default:
-		path = inside + g.pick("/", "/a", "/a/", "/a/b", "/dir/", "/dir", "/pages", "/pages/", "/a.txt", "/p", "/p/", "/img/", "/A", "/index.html", "/noindex/")
+		path = inside + g.pick("/", "/a", "/a/", "/a/b", "/dir/", "/dir", "/pages", "/pages/", "/a.txt", "/p", "/p/", "/img/", "/A",
+			"/index.html", "/noindex/")
 		words = g.pick("", "", "", "", "= ", "^~ ") + path
 	}
 	key := strings.TrimPrefix(words, "^~ ")
@@ -97,7 +98,8 @@ func (g *grammar) returns() *node {
 	}
 	switch code[0] {
 	case '3':
-		return leaf("return", code, g.pick("/elsewhere", "http://example.com/x?$args", `"/sp ace"`, "$uri", "https://$host$request_uri", "/x?a=$arg_a#f", `""`, "rel", "//host/x"))
+		return leaf("return", code, g.pick("/elsewhere", "http://example.com/x?$args", `"/sp ace"`, "$uri", "https://$host$request_uri",
+			"/x?a=$arg_a#f", "rel", "//host/x"))
 	case '2':
 		return leaf("return", code, g.text())
 	}
@@ -141,7 +143,8 @@ func (g *grammar) rewriting(depth int) []*node {
 
 func (g *grammar) rewrite() *node {
 	from := g.pick(`^/re/(.*)$`, `^/a(.*)$`, `^`, `(.*)\.txt$`, `^/(\w+)/(\w+)`, `^/p/(.*)`, `/dir`, `"^/(.{3})"`, `^/$`, `(?i)^/A`)
-	to := g.pick("/a/$1", "/pages/$1?x=1", "/$1?", "/new", "/a.txt", "/$arg_a", "/dir/?$args&y=$1", "http://example.com/$1", "$uri/x", "/é $1", "/%2e/$1", "/x?a=1?")
+	to := g.pick("/a/$1", "/pages/$1?x=1", "/$1?", "/new", "/a.txt", "/$arg_a", "/dir/?$args&y=$1", "http://example.com/$1", "$uri/x",
+		"/é $1", "/%2e/$1", "/x?a=1?")
 	return leaf("rewrite", from, `"`+to+`"`, g.pick("", "last", "break", "redirect", "permanent", "last"))
 }
 
@@ -164,7 +167,8 @@ func (g *grammar) condition() string {
 	case 6:
 		return "(" + v + ` !~* "` + g.pick("^A", "X", "post") + `")`
 	}
-	return "(" + g.pick("-f", "!-f", "-d", "!-d", "-e", "!-e", "-x", "!-x") + " " + g.pick("$request_filename", "ROOT$uri", "ROOT/$arg_a", "ROOT/a.txt") + ")"
+	return "(" + g.pick("-f", "!-f", "-d", "!-d", "-e", "!-e", "-x", "!-x") + " " + g.pick("$request_filename", "ROOT$uri", "ROOT/$arg_a",
+		"ROOT/a.txt") + ")"
 }
 
 // proxy is a proxy_pass with its settings.
@@ -176,11 +180,12 @@ func (g *grammar) proxy(bare bool) []*node {
 	case g.one(8):
 		to = g.pick("NOBODY", "CLOSER")
 	}
-	uri := g.pick("", "", "/", "/x", "/x/", "/x?y=z", "/s503", "/sp%20ace/", "$request_uri", "/$arg_a", "$uri", "/b$is_args$args")
+	uri := g.pick("", "", "/", "/x", "/x/", "/x?y=z", "/s503", "/sp%20ace/", "$request_uri", "/$arg_a", "/b$is_args$args")
 	if bare && !strings.Contains(uri, "$") {
 		uri = ""
 	}
-	all := []*node{leaf("proxy_pass", "http://"+to+uri), leaf("proxy_http_version", g.pick("1.1", "1.1", "1.0")), leaf("proxy_set_header", `Connection ""`)}
+	all := []*node{leaf("proxy_pass", "http://"+to+uri), leaf("proxy_http_version", g.pick("1.1", "1.1", "1.0")), leaf("proxy_set_header",
+		`Connection ""`)}
 	for range g.r.IntN(4) {
 		all = append(all, g.proxySetting()...)
 	}
@@ -188,17 +193,13 @@ func (g *grammar) proxy(bare bool) []*node {
 }
 
 func (g *grammar) proxySetting() []*node {
-	once := func(name string, words ...string) []*node {
-		if !g.first(name) {
-			return nil
-		}
-		return []*node{leaf(name, words...)}
-	}
+	once := g.once
 	switch g.r.IntN(16) {
 	case 0, 1:
 		return []*node{leaf("proxy_set_header", g.pick("X-A", "X-New", "Host", "X-Real", "Accept-Encoding", "Cookie", "User-Agent"), g.text())}
 	case 2:
-		return once("proxy_redirect", g.pick("off", "default", "http://BACKEND/ /back/", "~^http://[^/]+(/.*)$ $1", "/ /root/", "~*/LOC(.*) http://$host/$1"))
+		return once("proxy_redirect", g.pick("off", "default", "http://BACKEND/ /back/", "~^http://[^/]+(/.*)$ $1", "/ /root/",
+			"~*/LOC(.*) http://$host/$1"))
 	case 3:
 		return []*node{leaf("proxy_hide_header", g.pick("X-Answer", "Set-Cookie", "x-lower", "Content-Type", "ETag"))}
 	case 4:
@@ -208,7 +209,8 @@ func (g *grammar) proxySetting() []*node {
 	case 6:
 		return once("proxy_intercept_errors", "on")
 	case 7:
-		return once("proxy_next_upstream", g.pick("error", "error timeout http_503", "http_502 http_404", "off", "error invalid_header http_500 non_idempotent", "http_403"))
+		return once("proxy_next_upstream", g.pick("error", "error timeout http_503", "http_502 http_404", "off",
+			"error invalid_header http_500 non_idempotent", "http_403"))
 	case 8:
 		return once("proxy_next_upstream_tries", g.pick("1", "2", "0"))
 	case 9:

@@ -51,7 +51,7 @@ func (g *grammar) request(x *exchange, last bool) {
 	body := ""
 	if method == "POST" || method == "PUT" || method == "PATCH" || g.one(15) {
 		body = g.pick("", "a", "abcde", "0123456789abcdef", strings.Repeat("x", 1500))
-		if version == "HTTP/1.1" && g.one(3) {
+		if version == "HTTP/1.1" && g.one(3) && !g.limited { // too large a chunked body gets 413 from us, whoever responds
 			head += "Transfer-Encoding: chunked\r\n"
 			if body != "" {
 				body = fmt.Sprintf("%x\r\n%s\r\n", len(body), body)
@@ -83,18 +83,21 @@ func (g *grammar) target() string {
 	case 3:
 		path = g.pick("/%00", "/..", "/%zz", "*", "/%", "/%2", "/\x7f", "/a%00b") + g.pick("", path)
 	case 4, 5:
-		path += g.pick("/location", "/s404", "/s503", "/s302", "/chunked", "/close", "/cookies", "/gzip", "/accel", "/empty", "/s500", "/s403", "/s204", "/cache", "/date", "/s304", "/ssi")
+		path += g.pick("/location", "/s404", "/s503", "/s302", "/chunked", "/close", "/cookies", "/gzip", "/accel", "/empty", "/s500",
+			"/s403", "/s204", "/cache", "/date", "/s304", "/ssi")
 	case 6:
 		path = strings.ToUpper(path)
 	}
 	if !g.one(3) {
 		return path
 	}
-	return path + g.pick("?", "?a", "?a=", "?a=a", "?a=x1&b=y", "?&", "?a=pages/gone.html&b=GET", "??", "?a=%20b", "?a=1&a=2", "?A=up", "?b=PUT&a=/", "?a=utf-8", "?a=10.0.0.1", "?a=epoch", "?=&a=é")
+	return path + g.pick("?", "?a", "?a=", "?a=a", "?a=x1&b=y", "?&", "?a=pages/gone.html&b=GET", "??", "?a=%20b", "?a=1&a=2", "?A=up",
+		"?b=PUT&a=/", "?a=utf-8", "?a=10.0.0.1", "?a=epoch", "?=&a=é")
 }
 
 func (g *grammar) host() string {
-	return g.pick("one", "one", "one", "two.example.com", "x.example.com", "www.foo", "three.org", "w.three.org", "bob.re", "four5", "ONE", "one:8080", "one.", "nobody", "ADDRESS",
+	return g.pick("one", "one", "one", "two.example.com", "x.example.com", "www.foo", "three.org", "w.three.org", "bob.re", "four5", "ONE",
+		"one:8080", "one.", "nobody", "ADDRESS",
 		"[::1]", "x.com", "mail.a.b", "one.upper", "a.b.example.com", ".example.com", "127.0.0.1")
 }
 
@@ -120,6 +123,7 @@ func (g *grammar) header() string {
 	case 10:
 		return "Authorization: " + g.pick("Basic am9lOnNlY3JldA==", "Basic am9lOndyb25n", "Basic ", "Bearer x", "basic am9lOnNlY3JldA==", "Basic x")
 	}
-	return g.pick("User-Agent: agent/1", "User-Agent: Mozilla/4.0 (compatible; MSIE 8.0)", "Content-Type: text/plain", "X_Under: 1", "Via: 1.1 x", "X-Forwarded-For: 1.2.3.4", "X-B: b",
+	return g.pick("User-Agent: agent/1", "User-Agent: Mozilla/4.0 (compatible; MSIE 8.0)", "Content-Type: text/plain", "X_Under: 1",
+		"Via: 1.1 x", "X-Forwarded-For: 1.2.3.4", "X-B: b",
 		"Referer: http://r/", "X-Forwarded-For: 10.0.0.1, 127.0.0.1", "TE: trailers", "X.Dot: 1", "Accept: */*")
 }

@@ -1,17 +1,9 @@
 package beside
 
-import "fmt"
-
 // setting is one directive that any of http, server and location takes, with what it needs.
 func (g *grammar) setting(in string) []*node {
-	once := func(name string, words ...string) []*node {
-		if !g.first(name) {
-			return nil
-		}
-		return []*node{leaf(name, words...)}
-	}
-	onOff := func(name string) []*node { return once(name, g.pick("on", "off")) }
-	switch g.r.IntN(34) {
+	once, onOff := g.once, g.onOff
+	switch n := g.r.IntN(34); n {
 	case 0, 1, 2:
 		name := g.pick("X-Added", "X-B", "Cache-Control", "Content-Language", "Last-Modified", "ETag", "Link", "X-Empty")
 		return []*node{leaf("add_header", name, g.text(), g.pick("", "always"))}
@@ -40,14 +32,35 @@ func (g *grammar) setting(in string) []*node {
 		if in != "location" {
 			return onOff("underscores_in_headers")
 		}
-		return []*node{block("limit_except", g.pick("GET", "POST", "GET POST", "PROPFIND GET"), leaf(g.pick("deny all", "allow 127.0.0.9", "deny 127.0.0.1")))}
+		return []*node{block("limit_except", g.pick("GET", "POST", "GET POST", "PROPFIND GET"), leaf(g.pick("deny all", "allow 127.0.0.9",
+			"deny 127.0.0.1")))}
 	case 16, 17:
 		return g.substitution()
+	default:
+		return g.filterSetting(n, in)
+	}
+}
+
+// once is a directive that a block takes once, or nothing.
+func (g *grammar) once(name string, words ...string) []*node {
+	if !g.first(name) {
+		return nil
+	}
+	return []*node{leaf(name, words...)}
+}
+
+func (g *grammar) onOff(name string) []*node { return g.once(name, g.pick("on", "off")) }
+
+// filterSetting is one of the settings that change bodies and heads.
+func (g *grammar) filterSetting(n int, in string) []*node {
+	once, onOff := g.once, g.onOff
+	switch n {
 	case 18:
 		if !g.with.has("addition") {
 			return nil
 		}
-		return append(once("add_before_body", g.pick("/a.txt", "/missing", "/pages/gone.html")), once("add_after_body", g.pick("/a.txt", "/p/after", "/pages/"))...)
+		return append(once("add_before_body", g.pick("/a.txt", "/missing", "/pages/gone.html")), once("add_after_body", g.pick("/a.txt",
+			"/p/after", "/pages/"))...)
 	case 19:
 		return once("charset", g.pick("utf-8", "koi8-r", "off", "$arg_a"))
 	case 20:
@@ -65,6 +78,7 @@ func (g *grammar) setting(in string) []*node {
 	case 25:
 		return once("keepalive_requests", g.pick("1", "2", "100"))
 	case 26:
+		g.limited = true
 		return once("client_max_body_size", g.pick("1", "5", "1k", "0", "20"))
 	case 27:
 		return once("chunked_transfer_encoding", g.pick("on", "off"))
@@ -90,7 +104,8 @@ func (g *grammar) setting(in string) []*node {
 func (g *grammar) errorPage(in string) *node {
 	codes := g.pick("404", "403 404", "500 502 503 504", "405", "401", "400", "404 410 418", "413", "301", "416", "412", "302", "503", "497 494 400")
 	how := g.pick("", "", "", "=", "=200", "=404", "=503", "=302", "=204", "=444")
-	to := []string{"/pages/gone.html", "/a.txt", "/p/x", "/missing", "http://example.com/e", "/dir/", "/e?$args", "/pages/405.html", "/$arg_a", "$uri.html", "https://e/$uri"}
+	to := []string{"/pages/gone.html", "/a.txt", "/p/x", "/missing", "http://example.com/e", "/dir/", "/e?$args", "/pages/405.html",
+		"/$arg_a", "$uri.html", "https://e/$uri"}
 	if in != "http" {
 		to = append(to, g.named...)
 		to = append(to, g.named...)
@@ -103,7 +118,8 @@ func (g *grammar) access(in string) (all []*node) {
 		return nil
 	}
 	if g.one(2) {
-		all = append(all, leaf(g.pick("allow", "deny"), g.pick("127.0.0.1", "127.0.0.9", "127.0.0.0/29", "::1", "unix:")), leaf(g.pick("allow", "deny"), g.pick("all", "127.0.0.1", "127.0.0.9")))
+		all = append(all, leaf(g.pick("allow", "deny"), g.pick("127.0.0.1", "127.0.0.9", "127.0.0.0/29", "::1", "unix:")),
+			leaf(g.pick("allow", "deny"), g.pick("all", "127.0.0.1", "127.0.0.9")))
 	}
 	if g.one(2) || all == nil {
 		all = append(all, leaf("auth_basic", g.pick("realm", `"a b"`, "off", "$arg_a", `"q\"q"`)), leaf("auth_basic_user_file", "DIR/users"))
@@ -119,12 +135,11 @@ func (g *grammar) substitution() (all []*node) {
 		return nil
 	}
 	for range 1 + g.r.IntN(2) {
-		all = append(all, leaf("sub_filter", g.pick("a", "index", "'</'", "0123", "e", "$arg_a", "GET"), g.text()))
+		all = append(all, leaf("sub_filter", g.pick("ed", "index", "'</'", "0123", "e>", "$arg_b", "GET"), g.text()))
 	}
 	if g.first("sub") {
-		all = append(all, leaf("sub_filter_once", g.pick("on", "off")), leaf("sub_filter_types", g.pick("*", "text/plain")), leaf("sub_filter_last_modified", g.pick("on", "off")))
+		all = append(all, leaf("sub_filter_once", g.pick("on", "off")), leaf("sub_filter_types", g.pick("*", "text/plain")),
+			leaf("sub_filter_last_modified", g.pick("on", "off")))
 	}
 	return all
 }
-
-var _ = fmt.Sprint

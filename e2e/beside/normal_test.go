@@ -15,7 +15,7 @@ import (
 // docs/compatibility.md have them.
 var (
 	// Each names itself: in Server, and in the pages of errors, whose length goes with the name.
-	ownPage = regexp.MustCompile(`<hr><center>(nginx|starling)[^<]*</center>`)
+	ownPage = regexp.MustCompile(`(nginx|starling)(/[\d.]+)?`)
 	// The addresses differ, so that both can have the same port.
 	ownAddress = regexp.MustCompile(`127\.0\.1\.[12]`)
 	// The time of the answer.
@@ -58,7 +58,7 @@ func normalised(answer string, methods []string) string {
 			break
 		}
 		body, next := bodyOf(head, rest, method)
-		if strings.HasPrefix(head[8:], " 412") || strings.HasPrefix(head[8:], " 416") {
+		if strings.HasPrefix(head[8:], " 412") {
 			next = "" // nginx says keep-alive and closes the connection: its header filter found the error
 		}
 		all.WriteString(normalisedHead(head, body) + normalisedBody(head, body) + "\r\n")
@@ -143,12 +143,13 @@ func normalisedBody(head, body string) string {
 		}
 	}
 	body = ownBoundary.ReplaceAllString(body, "${1}BOUNDARY")
-	return ownPage.ReplaceAllString(body, "<hr><center>NAME</center>")
+	return ownPage.ReplaceAllString(body, "NAME")
 }
 
 // normalisedLog sorts the lines of an access log: requests of different connections end in any order.
 func normalisedLog(text string) string {
-	lines := strings.Split(ownAddress.ReplaceAllString(text, "127.0.1.0"), "\n")
+	text = ownBoundary.ReplaceAllString(ownAddress.ReplaceAllString(text, "127.0.1.0"), "${1}BOUNDARY")
+	lines := strings.Split(text, "\n")
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }

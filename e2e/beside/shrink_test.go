@@ -70,7 +70,7 @@ func (p place) remove() {
 	*p.level = slices.DeleteFunc(*p.level, func(n *node) bool { return n == p.at })
 }
 
-// places are all directives that a configuration can do without, blocks before what is in them.
+// places are all directives that a configuration can do without, the largest blocks first.
 func places(top []*node) (all []place) {
 	var walk func(level *[]*node)
 	walk = func(level *[]*node) {
@@ -84,6 +84,16 @@ func places(top []*node) (all []place) {
 		}
 	}
 	walk(&top)
+	slices.SortStableFunc(all, func(a, b place) int { return size(b.at) - size(a.at) })
+	return all
+}
+
+// size is the number of directives in a directive, with itself.
+func size(n *node) int {
+	all := 1
+	for _, in := range n.block {
+		all += size(in)
+	}
 	return all
 }
 
