@@ -45,6 +45,28 @@ func TestAliasesOfRewrittenPaths(t *testing.T) {
 	}
 }
 
+// TestIndexBehindTheAliasOfARegex: the file that counts is the one in the folder that the alias names.
+func TestIndexBehindTheAliasOfARegex(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"file", "folder/second"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("text"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := webtest.Start(t, []*web.Module{&core.Module, &static.Module}, strings.ReplaceAll(`server { index first second;
+		location ~ ^/to/(.*)$ { alias DIR/$1; }
+		location ~ ^/file/(.*)$ { alias DIR/file; }
+	}`, "DIR", dir))
+	for target, want := range map[string]int{"/to/folder/": 200, "/to/folder/first": 404, "/file/": 500, "/file/x": 200} {
+		if got := s.Client().Do("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n"); got.StatusCode != want {
+			t.Errorf("%s: %d, want %d", target, got.StatusCode, want)
+		}
+	}
+}
+
 // TestAliasesAfterRewritesOfAServer: what a server rewrites for good counts in the location that is found then, too.
 func TestAliasesAfterRewritesOfAServer(t *testing.T) {
 	dir := t.TempDir()

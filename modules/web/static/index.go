@@ -47,7 +47,7 @@ func (x *indexer) handle(r *web.Request) web.Result {
 			return 500
 		}
 		uri := r.KeepScratch(append(append(r.Scratch(), r.Path...), name...))
-		path := string(r.FilenameOf(uri))
+		path := string(r.Filename()) + string(name) // also if the alias of a regular expression is the whole path
 		_, err := document.Stat(r, path)
 		switch {
 		case err == nil:
