@@ -159,17 +159,17 @@ func reply(conn io.Writer, head, body string) (closes bool) {
 	}
 	fields += "Content-Type: " + kind + "\r\n"
 	silent := strings.HasPrefix(line, "HEAD ") || strings.HasPrefix(status, "204") || strings.HasPrefix(status, "304")
+	closes = has("/close") || strings.HasSuffix(line, "1.0")
+	if closes { // or a proxy could use the connection before it sees the end
+		fields += "Connection: close\r\n"
+	}
 	switch {
 	case has("/chunked") && strings.HasSuffix(line, "1.1") && !silent:
 		text = fmt.Sprintf("5\r\nfirst\r\n%x\r\n%s\r\n0\r\n\r\n", len(text), text)
 		fields += "Transfer-Encoding: chunked\r\n"
-	case has("/close"):
-		fields, closes = fields+"Connection: close\r\n", true
+	case has("/close"): // without a length
 	case !silent || strings.HasPrefix(line, "HEAD "):
 		fields += fmt.Sprintf("Content-Length: %d\r\n", len(text))
-	}
-	if strings.HasSuffix(line, "1.0") {
-		closes = true
 	}
 	if silent {
 		text = ""

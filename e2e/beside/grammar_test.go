@@ -176,11 +176,11 @@ func (g *grammar) http() []*node {
 	return append([]*node{g.logFormat().kept()}, all...)
 }
 
-// logged are what a line of the access log can have. Others differ for a reason: $sent_http_connection, $content_length and
+// logged are what a line of the access log can have. Others differ for a reason: $sent_http_connection, $content_length, $request_method of a bad line and
 // $request_completion (docs/compatibility.md), $request_length of a bad target, and lengths of pages with the server's name.
 var logged = strings.Fields(`$status $request $uri $args $host $remote_user $sent_http_content_type
 	$sent_http_location $sent_http_x_added $upstream_status $upstream_addr $upstream_http_x_answer $http_user_agent
-	$connection_requests $request_method $request_uri $server_name $server_port $scheme $document_root $request_filename $realpath_root
+	$connection_requests $request_uri $server_name $server_port $scheme $document_root $request_filename $realpath_root
 	$sent_http_transfer_encoding $limit_rate $proxy_host $proxy_port
 	$upstream_response_length $upstream_bytes_received $upstream_cookie_a $upstream_http_set_cookie $sent_http_etag $sent_http_cache_control
 	$http_referer $remote_addr $pipe $is_args $query_string $sent_http_last_modified $sent_http_content_encoding $request_body

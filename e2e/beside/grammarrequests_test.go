@@ -91,7 +91,7 @@ func (g *grammar) target() string {
 	if !g.one(3) {
 		return path
 	}
-	return path + g.pick("?", "?a", "?a=", "?a=a", "?a=x1&b=y", "?&", "?a=pages/gone.html&b=GET", "??", "?a=%20b", "?a=1&a=2", "?A=up",
+	return path + g.pick("?a", "?a=", "?a=a", "?a=x1&b=y", "?&", "?a=pages/gone.html&b=GET", "??", "?a=%20b", "?a=1&a=2", "?A=up",
 		"?b=PUT&a=/", "?a=utf-8", "?a=10.0.0.1", "?a=epoch", "?=&a=é")
 }
 

@@ -62,7 +62,7 @@ func (g *grammar) filterSetting(n int, in string) []*node {
 		return append(once("add_before_body", g.pick("/a.txt", "/missing", "/pages/gone.html")), once("add_after_body", g.pick("/a.txt",
 			"/p/after", "/pages/"))...)
 	case 19:
-		return once("charset", g.pick("utf-8", "koi8-r", "off", "$arg_a"))
+		return once("charset", g.pick("utf-8", "koi8-r", "off"))
 	case 20:
 		return append(onOff("gzip"), append(once("gzip_min_length", g.pick("0", "5", "20")), once("gzip_types", g.pick("*", "text/plain"))...)...)
 	case 21:

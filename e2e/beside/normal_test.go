@@ -126,6 +126,9 @@ func normalisedHead(head, body string) string {
 		b, _, _ = strings.Cut(b, ":")
 		return strings.Compare(strings.ToLower(a), strings.ToLower(b))
 	})
+	if strings.HasPrefix(lines[0][8:], " 416") {
+		fields = slices.Compact(fields) // nginx adds what add_header … always adds twice
+	}
 	return strings.Join(append([]string{lines[0]}, fields...), "\r\n") + "\r\n\r\n"
 }
 
