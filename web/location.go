@@ -169,13 +169,22 @@ func (t *locationTree) finish() {
 			at = t.prefixes[at].shorter
 		}
 		t.prefixes[i].shorter = at
-		if l := t.prefixes[i].location; l.AutoRedirect && strings.HasSuffix(l.Name, "/") {
-			if t.slashed == nil {
-				t.slashed = map[string]*Location{}
-			}
-			t.slashed[strings.TrimSuffix(l.Name, "/")] = l
-		}
+		t.addSlashed(t.prefixes[i].location)
 	}
+	for _, l := range t.exact { // of two with one name, the exact one redirects, as in nginx
+		t.addSlashed(l)
+	}
+}
+
+// addSlashed notes a location that redirects /x to /x/.
+func (t *locationTree) addSlashed(l *Location) {
+	if !l.AutoRedirect || !strings.HasSuffix(l.Name, "/") {
+		return
+	}
+	if t.slashed == nil {
+		t.slashed = map[string]*Location{}
+	}
+	t.slashed[strings.TrimSuffix(l.Name, "/")] = l
 }
 
 // longestPrefix is the index of the longest name that is a prefix of uri, or -1.

@@ -220,6 +220,9 @@ server {
     location "/sp ace/" { say in; }
     location /both { say both; }
     location /both/ { say in; }
+    location = /exact/ { say in; }
+    location = /two/ { absolute_redirect off; say in; }
+    location /two/ { say in; }
 }`)
 	for uri, want := range map[string]string{
 		"/dir":      "Location: http://second/dir/",
@@ -228,6 +231,8 @@ server {
 		"/relative": "Location: /relative/",
 		"/sp%20ace": "Location: http://second/sp%20ace/",
 		"/both":     "both",
+		"/exact":    "Location: http://second/exact/",
+		"/two":      "Location: /two/",
 		"/dir/":     "in",
 	} {
 		got := s.Get(uri, "Host: second:99")
