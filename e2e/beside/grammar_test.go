@@ -81,7 +81,6 @@ type grammar struct {
 	with abilities
 
 	variables []string // of map, geo, split_clients, set, captures
-	names     []string // values of Host that select a server
 	paths     []string // targets that select a location, without arguments
 	named     []string // named locations of the server that is being made
 	groups    []string // upstreams
