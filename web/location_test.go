@@ -61,6 +61,31 @@ server {
 	}
 }
 
+// Locations in an internal one are internal, too, however they are found.
+func TestInternalLocations(t *testing.T) {
+	s := start(t, `
+server {
+    location /in/ {
+        internal;
+        say "in";
+        location = /in/exact { say "exact"; }
+        location /in/deep/ { say "deep"; location ~ x$ { say "deeper"; } }
+        location ~ \.y$ { say "regex"; }
+    }
+    location /to { error_page 404 /in$arg_to; }
+}`)
+	for _, path := range []string{"/", "/exact", "/deep/", "/deep/x", "/z.y"} {
+		if got := status(s.Get("/in" + path)); got != "404 Not Found" {
+			t.Errorf("%s from outside: %s", path, got)
+		}
+	}
+	for path, want := range map[string]string{"/": "in", "/exact": "exact", "/deep/": "deep", "/deep/x": "deeper", "/z.y": "regex"} {
+		if got := body(s.Get("/to?to=" + path)); got != want {
+			t.Errorf("%s from inside: %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestLimitExcept(t *testing.T) {
 	s := start(t, `server { location / { say "open"; limit_except GET PUT { say "closed"; refuse 403; } } }`)
 	for method, want := range map[string]string{"GET": "200 OK", "HEAD": "200 OK", "PUT": "200 OK", "POST": "403 Forbidden"} {

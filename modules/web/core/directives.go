@@ -45,13 +45,7 @@ func newSettings() any {
 }
 
 // enter removes what a nested block does not inherit.
-func enter(settings any, in conf.Context) {
-	s := settings.(*web.Settings)
-	s.AllowedMethods = nil
-	if in == conf.Location {
-		s.Internal = false
-	}
-}
+func enter(settings any, _ conf.Context) { settings.(*web.Settings).AllowedMethods = nil }
 
 func concat(lists ...[]conf.Directive) (all []conf.Directive) {
 	for _, l := range lists {
@@ -332,7 +326,8 @@ var answers = []conf.Directive{
 	flag("recursive_error_pages", "off", locations, "Lets error_page apply to what an error page answers.",
 		func(s *web.Settings) *bool { return &s.RecursiveErrorPages }),
 	{
-		Name: "internal", In: conf.Location, Doc: "Restricts the location to internal requests; others get 404.",
+		Name: "internal", In: conf.Location,
+		Doc: "Restricts the location, and those in it, to internal requests; others get 404.",
 		Set: conf.Raw(func(s *web.Settings, _ *conf.Args) error { s.Internal = true; return nil }),
 	},
 	{
