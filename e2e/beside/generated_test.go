@@ -274,8 +274,10 @@ func start(t *testing.T, s subject, dir string) *exec.Cmd {
 	return server
 }
 
+// stop ends a server. Some configurations let nginx loop without end: it is killed then.
 func stop(server *exec.Cmd) {
 	server.Process.Signal(os.Interrupt)
+	defer time.AfterFunc(answerPatience, func() { server.Process.Kill() }).Stop()
 	server.Wait()
 }
 

@@ -43,7 +43,9 @@ func (g *grammar) request(x *exchange, last bool) {
 		head += "Host: " + g.host() + "\r\n"
 	}
 	for range g.r.IntN(4) {
-		head += g.header() + "\r\n"
+		if field := g.header(); last || !refusing(field) {
+			head += field + "\r\n"
+		}
 	}
 	if last && (version == "HTTP/1.1" || g.one(2)) {
 		head += "Connection: close\r\n"
@@ -99,6 +101,12 @@ func (g *grammar) host() string {
 	return g.pick("one", "one", "one", "two.example.com", "x.example.com", "www.foo", "three.org", "w.three.org", "bob.re", "four5", "ONE",
 		"one:8080", "one.", "nobody", "ADDRESS",
 		"[::1]", "x.com", "mail.a.b", "one.upper", "a.b.example.com", ".example.com", "127.0.0.1")
+}
+
+// refusing reports whether a field can get 412. Nginx says keep-alive there and closes the connection, because its header
+// filter found the error: it does not read the next request.
+func refusing(field string) bool {
+	return strings.HasPrefix(field, "If-Match") || strings.HasPrefix(field, "If-Unmodified-Since")
 }
 
 func (g *grammar) header() string {
