@@ -91,7 +91,7 @@ func (x *Exchange) connectFailed(err error) (verdict, int) {
 // use starts the current try on a connection.
 func (x *Exchange) use(c *connection) {
 	x.conn, x.reusable, x.unsent = c, false, false
-	x.sentAt, _ = c.wire.Counts()
+	x.sentAt = c.wire.Sent()
 	x.head = Head{}
 	c.Requests++
 	x.enclose()

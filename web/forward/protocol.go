@@ -71,8 +71,11 @@ type Wire interface {
 	Buffered() bool
 	// Reusable reports, when the body is done, whether the connection can take another request.
 	Reusable() bool
-	// Counts returns the bytes sent since the connection was established, and those received of the current response.
-	Counts() (sent, received int64)
+	// Sent returns the bytes sent since the connection was established. It must not be called while another goroutine
+	// sends.
+	Sent() int64
+	// Received returns the bytes received of the current response.
+	Received() int64
 	// Rest ends a request on a connection that is kept: slices of its head become invalid, and all memory is freed.
 	Rest()
 	// Close frees all memory after the connection was closed.

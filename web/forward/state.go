@@ -30,7 +30,7 @@ func (x *Exchange) state() *state { return &x.states[len(x.states)-1] }
 // countReceived counts what the current try has received until now, for a variable that is asked for before its end.
 func (x *Exchange) countReceived() {
 	if st := x.state(); x.conn != nil && !x.accounted {
-		_, st.received = x.conn.wire.Counts()
+		st.received = x.conn.wire.Received()
 	}
 }
 

@@ -169,8 +169,7 @@ func (x *Exchange) account(outcome upstream.Outcome) {
 	now, st, stats := x.Request.Now(), x.state(), &x.server.Stats
 	st.responseMS = now.MonoMS - st.startMS
 	if x.conn != nil {
-		sent, received := x.conn.wire.Counts()
-		st.sent, st.received = sent-x.sentAt, received
+		st.sent, st.received = x.conn.wire.Sent()-x.sentAt, x.conn.wire.Received()
 		if w, ok := x.conn.wire.(framer); ok && st.length > 0 {
 			st.framed = w.BodyBytes()
 		}

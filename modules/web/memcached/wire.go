@@ -102,8 +102,11 @@ func (w *wire) Buffered() bool { return len(w.in.Unread()) > 0 }
 // Reusable reports whether the next byte will be that of the next answer.
 func (w *wire) Reusable() bool { return w.inStep && len(w.in.Unread()) == 0 }
 
-// Counts are those of the connection and of the answer.
-func (w *wire) Counts() (sent, received int64) { return w.out.Bytes, w.received }
+// Sent is that of the connection.
+func (w *wire) Sent() int64 { return w.out.Bytes }
+
+// Received is that of the answer.
+func (w *wire) Received() int64 { return w.received }
 
 // Rest keeps no memory.
 func (w *wire) Rest() {

@@ -165,9 +165,12 @@ func (w *wire) Reusable() bool {
 	return w.head.KeepAlive && w.inStep && w.body.Kind() != h1.BodyUntilClose && len(w.in.Unread()) == 0
 }
 
-// Counts are those of the connection and of the answer, with what has arrived and was not taken yet, as in nginx.
-func (w *wire) Counts() (sent, received int64) {
-	return w.out.Bytes, int64(w.interim) + int64(w.head.Bytes) + w.body.RawBytes + int64(len(w.in.Unread()))
+// Sent is that of the connection.
+func (w *wire) Sent() int64 { return w.out.Bytes }
+
+// Received is that of the answer, with what has arrived and was not taken yet, as in nginx.
+func (w *wire) Received() int64 {
+	return int64(w.interim) + int64(w.head.Bytes) + w.body.RawBytes + int64(len(w.in.Unread()))
 }
 
 // BodyBytes counts what has arrived after the head.

@@ -178,11 +178,18 @@ func (w *Wire) Reusable() bool {
 	return s.ended && s.sentAll && s.failure == nil && w.dead == nil && !w.goneAway && w.nextID < maxStreamID
 }
 
-// Counts are those of the connection and of the stream.
-func (w *Wire) Counts() (sent, received int64) {
+// Sent is that of the connection.
+func (w *Wire) Sent() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.sent, w.stream.received
+	return w.sent
+}
+
+// Received is that of the stream.
+func (w *Wire) Received() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stream.received
 }
 
 // maxKeptBytes is how large the memory for output may be that an idle connection keeps.
