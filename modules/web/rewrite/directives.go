@@ -59,7 +59,7 @@ var Module = web.Module{
 	},
 	Handlers: []web.Hook{
 		{Phase: web.ServerRewrite, Build: build},
-		{Phase: web.Rewrite, Build: build},
+		{Phase: web.Rewrite, Build: buildLocation},
 	},
 }
 

@@ -26,6 +26,15 @@ type machine struct {
 	result web.Result
 }
 
+// buildLocation makes the commands of a location. Those of the server run before the location is searched, and not
+// again if there is none.
+func buildLocation(b *web.Block) (web.Handler, error) {
+	if b.Scope.In == conf.Server {
+		return nil, nil
+	}
+	return build(b)
+}
+
 // build makes the handler of a block's commands. It compiles the blocks of its ifs too.
 func build(b *web.Block) (web.Handler, error) {
 	if b.Scope.In != conf.Server && b.Scope.In != conf.Location {

@@ -216,6 +216,24 @@ func TestRewrite(t *testing.T) {
 	})
 }
 
+// The commands of a server run once, whether its own settings, a location or the target of "last" respond.
+func TestCommandsOfAServerRunOnce(t *testing.T) {
+	check(t, `server {
+		rewrite ^/(a.*)$ /aa/$1;
+		rewrite ^/again /wrong;
+		set $n "${n}i";
+		if ($arg_x) { set $n "${n}x"; }
+		say "$uri $n";
+		location /in { say "in $uri $n"; }
+		location /last { rewrite ^ /again last; }
+		location /both { set $n "${n}b"; rewrite ^ /in/both last; }
+		location /outer { error_page 404 /after; return 404; }
+	}`, want{
+		"/none": "200 /none i", "/none?x=1": "200 /none ix", "/a": "200 /aa/a i", "/in": "200 in /in i", "/last": "200 /again i",
+		"/both": "200 in /in/both ib", "/outer": "404 /aa/after ii",
+	})
+}
+
 func TestEscapes(t *testing.T) {
 	check(t, `server {
 		location /set/ { if ($uri ~ ^/set/(.*)) { set $c $1; } say $c; }
