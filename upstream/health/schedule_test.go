@@ -21,8 +21,8 @@ func TestChecksAreSpread(t *testing.T) {
 		}
 		before := runtime.NumGoroutine()
 		b := setUp(t, health.Check{Interval: interval}, all).start()
-		if len(b.probes) != servers || b.most > 512 {
-			t.Errorf("%d probes at the start, %d at once", len(b.probes), b.most)
+		if b.probed() != servers || b.atMost() > 512 {
+			t.Errorf("%d probes at the start, %d at once", b.probed(), b.atMost())
 		}
 		const parked = 64 // however many servers there are
 		if n := runtime.NumGoroutine() - before; n > parked+2 {
@@ -61,8 +61,9 @@ func TestJitter(t *testing.T) {
 		b := setUp(t, health.Check{Jitter: jitter}, []string{one}).start()
 		pass(time.Minute)
 		seen := map[time.Duration]bool{}
-		for i := 2; i < len(b.probes); i++ {
-			pause := b.probes[i].at - b.probes[i-1].at
+		probes := b.taken()
+		for i := 2; i < len(probes); i++ {
+			pause := probes[i].at - probes[i-1].at
 			if pause < time.Second || pause > time.Second+jitter+50*time.Millisecond { // rounded up
 				t.Errorf("a pause of %v", pause)
 			}
@@ -85,18 +86,18 @@ func TestServersThatHang(t *testing.T) {
 		b.hang = true
 		b.start()
 		pass(time.Minute)
-		if b.running != 512 {
-			t.Errorf("%d at once", b.running)
+		if b.runs() != 512 {
+			t.Errorf("%d at once", b.runs())
 		}
 		b.cancel()
 		synctest.Wait()
-		if b.running != 0 || len(b.forgotten) != len(all) {
-			t.Errorf("%d run on, %d of %d are forgotten", b.running, len(b.forgotten), len(all))
+		if b.runs() != 0 || len(b.forgotten) != len(all) {
+			t.Errorf("%d run on, %d of %d are forgotten", b.runs(), len(b.forgotten), len(all))
 		}
-		before := len(b.probes)
+		before := b.probed()
 		b.add(two)
 		pass(time.Minute)
-		if len(b.probes) != before {
+		if b.probed() != before {
 			t.Error("checks go on")
 		}
 	})
