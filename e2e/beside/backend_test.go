@@ -3,32 +3,22 @@ package beside
 import (
 	"bufio"
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // documentsToCompare are documents, and some more.
 func documentsToCompare(t *testing.T) string {
 	t.Helper()
 	dir := documents(t)
-	stamp := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for name, text := range map[string]string{
+	addDocuments(t, dir, map[string]string{
 		"page.shtml": `<!--#echo var="arg_a" default="none" -->-<!--#if expr="$arg_b" -->b<!--#else -->no b<!--#endif -->` + "\n", "z.gif": "GIF89a",
 		"a.html": strings.Repeat("a long page of HTML </body>\n", 20),
-	} {
-		path := filepath.Join(dir, name)
-		if err := errors.Join(os.WriteFile(path, []byte(text), 0o644), os.Chtimes(path, stamp, stamp)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	return dir
 }
 

@@ -2,6 +2,7 @@ package beside
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -115,47 +116,41 @@ http {
 func documents(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	stamp := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for name, text := range map[string]string{
+	addDocuments(t, dir, map[string]string{
 		"index.html": "the index\n", "a.txt": "0123456789", "sp ace.txt": "space", "pages/405.html": "no method\n", "pages/gone.html": "gone\n",
 		"pages/index.html": "pages\n", "empty.txt": "", "noindex/a.txt": "a", "unknown.xyz": "x", "dir/sub/index.html": "sub\n",
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(path, stamp, stamp); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir
 }
 
-// reflector is a backend that answers with the request as it came: what a server behind sees is compared too.
-func reflector(t *testing.T) string {
+// addDocuments makes files, all of the same age.
+func addDocuments(t *testing.T, dir string, texts map[string]string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go reflect(conn)
+	stamp := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, text := range texts {
+		path := filepath.Join(dir, name)
+		err := os.MkdirAll(filepath.Dir(path), 0o755)
+		if err = errors.Join(err, os.WriteFile(path, []byte(text), 0o644), os.Chtimes(path, stamp, stamp)); err != nil {
+			t.Fatal(err)
 		}
-	}()
-	return listener.Addr().String()
+	}
 }
+
+// nginxToCompare is the program to compare with. .ci/run installs it.
+func nginxToCompare(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Skipf("there is no %s to compare with: .ci/run installs nginx", program)
+	}
+	return path
+}
+
+// reflector is a backend that answers with the request as it came: what a server behind sees is compared too.
+func reflector(t *testing.T) string { return listening(t, reflect) }
 
 func reflect(conn net.Conn) {
 	defer conn.Close()
@@ -278,10 +273,7 @@ func sortedHead(head string) string {
 
 // Both answer alike: status line, headers and bodies. knownDifferences says where and why not.
 func TestAnswersBesideNginx(t *testing.T) {
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		t.Skip("no nginx here to compare with")
-	}
+	nginx := nginxToCompare(t, "nginx")
 	t.Parallel()
 	root, backend := documents(t), reflector(t)
 	ours, theirs := beside(t, harness.Binary, root, backend), beside(t, nginx, root, backend)

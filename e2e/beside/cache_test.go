@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -178,10 +177,7 @@ var cacheStatus = regexp.MustCompile(`X-Cache: (\S+)`)
 
 // Both store the same, for as long, and answer alike from it.
 func TestCacheBesideNginx(t *testing.T) {
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		t.Skip("no nginx here to compare with")
-	}
+	nginx := nginxToCompare(t, "nginx")
 	t.Parallel()
 	var sockets [2]string
 	for i, program := range []string{harness.Binary, nginx} {
@@ -192,6 +188,7 @@ func TestCacheBesideNginx(t *testing.T) {
 		t.Helper()
 		var answers [2]string
 		for i, socket := range sockets {
+			var err error
 			if answers[i], err = cacheAnswer(socket, path, request, answer); err != nil {
 				t.Fatal(err)
 			}

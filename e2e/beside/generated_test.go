@@ -62,17 +62,15 @@ type arena struct {
 
 // A generated configuration does the same in both: -t, answers, access log.
 func TestGeneratedBesideNginx(t *testing.T) {
-	nginx, err := exec.LookPath(*nginxFlag)
-	if err != nil {
-		t.Skip("no nginx here to compare with")
-	}
+	nginx := nginxToCompare(t, *nginxFlag)
 	t.Parallel()
 	with, err := abilitiesOf(nginx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if with.version < oldestNginx {
-		t.Skipf("nginx %d is older than %d: its known differences are many", with.version, oldestNginx)
+		t.Skipf("nginx %d is older than %d, which changed cookies, CONNECT and kept connections: give a newer one with -nginx",
+			with.version, oldestNginx)
 	}
 	a := newArena(t, nginx)
 	differences := 0
