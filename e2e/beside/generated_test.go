@@ -23,7 +23,7 @@ import (
 var (
 	nginxFlag = flag.String("nginx", "nginx", "the nginx to compare generated configurations with")
 	seedFlag  = flag.Uint64("seed", 0, "run this seed only, and print its configuration and requests")
-	seedsFlag = flag.Int("seeds", 0, "how many seeds to run; 0 is BESIDE of the environment, or 12")
+	seedsFlag = flag.Int("seeds", 12, "how many seeds to run")
 	firstFlag = flag.Uint64("first", 1, "the first seed")
 )
 
@@ -74,7 +74,7 @@ func TestGeneratedBesideNginx(t *testing.T) {
 	}
 	a := newArena(t, nginx)
 	differences := 0
-	for _, seed := range seeds(t) {
+	for _, seed := range seeds() {
 		p := generated(seed, with)
 		if *seedFlag != 0 {
 			t.Logf("%s", p)
@@ -95,22 +95,12 @@ func TestGeneratedBesideNginx(t *testing.T) {
 	t.Logf("both rejected %d", a.rejected)
 }
 
-// seeds are those that the flags or the environment ask for.
-func seeds(t *testing.T) (all []uint64) {
+// seeds are those that the flags ask for.
+func seeds() (all []uint64) {
 	if *seedFlag != 0 {
 		return []uint64{*seedFlag}
 	}
-	n := *seedsFlag
-	if n == 0 {
-		n = 12
-		if text := os.Getenv("BESIDE"); text != "" {
-			var err error
-			if n, err = strconv.Atoi(text); err != nil {
-				t.Fatalf("BESIDE=%s is not a number of seeds", text)
-			}
-		}
-	}
-	for i := range uint64(n) {
+	for i := range uint64(*seedsFlag) {
 		all = append(all, *firstFlag+i)
 	}
 	return all

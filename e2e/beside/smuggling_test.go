@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"slices"
 	"strings"
@@ -130,15 +130,10 @@ func (w *witness) saw(path string) int {
 // startWitness serves until the test ends.
 func startWitness(t *testing.T) (*witness, string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := &witness{seen: make(map[string]int)}
-	srv := &http.Server{Handler: w}
-	go func() { _ = srv.Serve(l) }() // ends with Close below
-	t.Cleanup(func() { _ = srv.Close() })
-	return w, l.Addr().String()
+	srv := httptest.NewServer(w)
+	t.Cleanup(srv.Close)
+	return w, srv.Listener.Addr().String()
 }
 
 // statuses reads the answers of a connection until its end. Refusals to what is not understood may come as a bare page.

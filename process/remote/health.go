@@ -43,7 +43,7 @@ func (c *client) unsavedFiles(ctx context.Context) (*unsaved, error) {
 func (u *unsaved) problems() []string {
 	var found []string
 	for _, f := range u.Files {
-		found = append(found, fmt.Sprintf("%s cannot be written, and a restart may lose what it lacks: %s",
+		found = append(found, fmt.Sprintf("%s cannot be written; a restart would lose the latest changes: %s",
 			plain(f.File), plain(f.Error)))
 	}
 	return found

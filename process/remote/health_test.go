@@ -157,8 +157,8 @@ func TestParseAPI(t *testing.T) {
 func TestUnsavedFilesAreAProblem(t *testing.T) {
 	for answer, want := range map[string]string{
 		`{"total":0,"files":[]}`: "",
-		`{"total":1,"files":[{"file":"/s/one","since":"2026-11-30T01:52:02.000Z","error":"full\u001b"}]}`: "/s/one cannot be written, " +
-			`and a restart may lose what it lacks: "full\x1b"`,
+		`{"total":1,"files":[{"file":"/s/one","since":"2026-11-30T01:52:02.000Z","error":"full\u001b"}]}`: "/s/one cannot be written; " +
+			`a restart would lose the latest changes: "full\x1b"`,
 		`{"error":{"status":404,"text":"path not found","code":"PathNotFound"}}`: "",
 	} {
 		node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -5,7 +5,7 @@ const unsavedPath = "starling/unsaved_files";
 // problems are the reasons why the cluster is not healthy, in the words of "starling status". unsaved are the files that
 // this node could not write.
 function problems(s, unsaved) {
-  const list = ((unsaved || {}).files || []).map((f) => `${f.file} cannot be written, and a restart may lose what it lacks: ${f.error}.`);
+  const list = ((unsaved || {}).files || []).map((f) => `${f.file} cannot be written; a restart would lose the latest changes: ${f.error}.`);
   if (!s.ready) list.push("This node is not ready: " + (s.not_ready || "reason unknown") + ".");
   if (s.warning) list.push(s.warning);
   for (const m of s.members || []) {
