@@ -281,7 +281,13 @@ func (n *Node) decideParked(h *holding, nowUS int64, wait bool) {
 	h.parked = append(h.parked[:0], rest...)
 }
 
+// outcome decides a ticket that waited.
 func (n *Node) outcome(ticket uint64, admitted bool) {
+	if admitted {
+		n.stats.Admitted++
+	} else {
+		n.stats.Rejected++
+	}
 	n.outcomes = append(n.outcomes, Outcome{ticket, admitted})
 }
 

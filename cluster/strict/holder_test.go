@@ -107,8 +107,12 @@ func TestGrants(t *testing.T) {
 			m = Message{Kind: Grant, From: owner, Key: key, View: 1, Session: m.Session, Sequence: 2, AskID: again[0].AskID, Flags: Listed}
 			n.Receive(m, 10+test.afterUS)
 		}
-		if got := fmt.Sprint(n.Outcomes()); got != test.outcomes {
+		outcomes := n.Outcomes()
+		if got := fmt.Sprint(outcomes); got != test.outcomes {
 			t.Errorf("%s: %s, want %s", test.name, got, test.outcomes)
+		}
+		if s := n.Stats(); s.Waited != 3 || s.Admitted+s.Rejected != 2+uint64(len(outcomes)) {
+			t.Errorf("%s: two decided at once, %d that waited, and it counts %+v", test.name, len(outcomes), s)
 		}
 		if next := n.Decide(key, 9, 11+test.afterUS); next != test.next {
 			t.Errorf("%s: the next request gets %v, want %v", test.name, next, test.next)

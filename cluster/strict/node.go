@@ -138,7 +138,7 @@ type Envelope struct {
 	Message
 }
 
-// Stats count what a node did.
+// Stats count what a node did. Those that Waited are counted again when they are Admitted or Rejected.
 type Stats struct {
 	Admitted, Rejected, Waited, NoLease, Asks, Grants, Recalls, Returns, Claims, Resyncs, Relayed uint64
 	Views, Evicted, Unmanaged, Excess                                                             uint64

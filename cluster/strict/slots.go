@@ -240,7 +240,6 @@ func (n *Node) admitParked(h *heldSlots, nowUS int64) {
 	i := 0
 	for ; i < len(h.parked) && h.free() > 0 && n.HasLease(nowUS); i++ {
 		h.enter()
-		n.stats.Admitted++
 		n.outcome(h.parked[i], true)
 	}
 	h.parked = append(h.parked[:0], h.parked[i:]...)
@@ -248,7 +247,6 @@ func (n *Node) admitParked(h *heldSlots, nowUS int64) {
 
 func (n *Node) refuseParked(h *heldSlots) {
 	for _, ticket := range h.parked {
-		n.stats.Rejected++
 		n.outcome(ticket, false)
 	}
 	h.parked = h.parked[:0]
