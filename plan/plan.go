@@ -244,10 +244,10 @@ func (p *Plan) Quit(ctx context.Context) {
 	}
 }
 
-// Retire runs the retire steps in reverse order.
+// Retire runs the retire steps in reverse order, once.
 func (p *Plan) Retire() {
-	for i := len(p.retire) - 1; i >= 0; i-- {
-		p.retire[i]()
+	for _, step := range slices.Backward(taken(&p.retire)) {
+		step()
 	}
 }
 

@@ -100,6 +100,9 @@ func (c *Cache) Start(successor bool) error {
 	if err := c.makeFolder(); err != nil && !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
 		return err
 	}
+	c.purges.logMu.Lock()
+	c.purges.closed = false
+	c.purges.logMu.Unlock()
 	if !successor {
 		c.openPurges(true)
 		return nil

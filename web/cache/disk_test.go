@@ -101,8 +101,7 @@ func TestLoader(t *testing.T) {
 	}
 }
 
-// hand closes the purges of a cache for the next one, whose manager would otherwise try to open them at any time, such
-// as while the folder is removed.
+// hand closes the purges of a cache for the next one.
 func (s *store) hand(t *testing.T) {
 	t.Helper()
 	if err := s.Close(); err != nil {

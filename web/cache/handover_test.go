@@ -2,8 +2,12 @@ package cache_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"starling/web/cache"
 )
@@ -83,4 +87,25 @@ func TestPurgesPassToAnotherProcess(t *testing.T) {
 	old.hand(t)
 	again := start(t, s)
 	again.is("stays", "MISS")
+}
+
+// A manager that has not ended yet leaves a closed cache alone, and a configuration that uses it again opens it.
+func TestAClosedCacheStaysClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := settings(filepath.Join(t.TempDir(), "cache"))
+		one := start(t, s)
+		one.Run(t.Context())
+		pass(time.Minute)
+		if err := errors.Join(one.Close(), os.RemoveAll(s.Path)); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		if _, err := os.Lstat(s.Path); !os.IsNotExist(err) {
+			t.Errorf("the folder is there again: %v", err)
+		}
+		if err := errors.Join(one.Start(false), one.KeepPurge("k")); err != nil {
+			t.Error(err)
+		}
+		one.hand(t)
+	})
 }

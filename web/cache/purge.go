@@ -33,6 +33,9 @@ type purges struct {
 	logMu sync.Mutex
 	log   *durable.Log // nil while another process has it
 	away  bool         // that one replaces this process, or is replaced by it: see Yield
+	// closed is set while no configuration uses the cache: the manager, which ends a little later, must not open the
+	// file again.
+	closed bool
 	// unkept is why the file cannot be written, such as on a full disk: purges are rejected. The manager tries again.
 	unkept  error
 	read    bool  // the file was read, or cannot be and everything counts as purged

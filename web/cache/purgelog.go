@@ -111,6 +111,9 @@ func (c *Cache) openPurges(now bool) {
 	p, nowMS := &c.purges, c.clock.Now().MonoMS
 	p.logMu.Lock()
 	defer p.logMu.Unlock()
+	if p.closed {
+		return
+	}
 	c.noticeLoss()
 	if p.log != nil || p.away || !now && p.unkept != nil && nowMS < p.retryMS {
 		return
@@ -372,10 +375,11 @@ func (c *Cache) tidyPurges() {
 	}
 }
 
-// Close closes the file of the purges, when no configuration uses the cache any more.
+// Close closes the file of the purges, when no configuration uses the cache any more. Start opens it again.
 func (c *Cache) Close() error {
 	c.purges.logMu.Lock()
 	defer c.purges.logMu.Unlock()
+	c.purges.closed = true
 	return c.purges.closeLog()
 }
 

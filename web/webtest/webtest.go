@@ -128,6 +128,7 @@ func Load(t testing.TB, modules []*web.Module, text string, options ...Option) (
 	t.Cleanup(func() {
 		s.Site.Close()
 		<-s.Site.Drained()
+		s.Plan.Retire() // nothing may write to the folder any more: the test removes it
 	})
 	return s, nil
 }
