@@ -105,7 +105,9 @@ func (r *Request) emit(p []byte, last bool) error {
 		p = r.cut.apply(p)
 	}
 	ends := last
-	if length := r.Out.ContentLength; length >= 0 && !r.noBody {
+	// As in nginx, the length of a subrequest's response is not enforced: its filters do not change that when they
+	// change the body, and no client reads it.
+	if length := r.Out.ContentLength; length >= 0 && !r.noBody && r.parent == nil {
 		left := length - r.bodyBytes - int64(len(p))
 		switch {
 		case left < 0:
