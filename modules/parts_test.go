@@ -52,3 +52,38 @@ func TestPartsOfAnotherLength(t *testing.T) {
 		}
 	}
 }
+
+// Servers of parts get the body of the client's request, as from nginx, with the method GET.
+func TestPartsWithTheBodyOfTheClient(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		w.Header().Set("Content-Type", "text/html")
+		switch r.URL.Path {
+		case "/ssi":
+			fmt.Fprintf(w, `<!--#include virtual="/part" --><!--#include virtual="/part" set="x" -->;<!--#echo var="x" encoding="none" -->`)
+		default:
+			fmt.Fprintf(w, "%s %s %d %q %v;", r.Method, r.URL.Path, r.ContentLength, body[:min(len(body), 4)], err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	families := []*web.Module{&core.Module, &ssi.Module, &addition.Module, &proxy.Module, &upstream.Module}
+	s := webtest.Start(t, families, `server { client_body_temp_path `+t.TempDir()+`; client_body_buffer_size 1k;
+		location / { proxy_pass `+server.URL+`; }
+		location /ssi { ssi on; proxy_pass `+server.URL+`; }
+		location /added { add_before_body /part; add_after_body /part; proxy_pass `+server.URL+`; }
+		location /part { proxy_pass `+server.URL+`; } }`)
+	for _, length := range []int{5, 100_000} { // the second is in a file
+		part := fmt.Sprintf(`GET /part %d "xxxx" <nil>;`, length)
+		for target, want := range map[string]string{
+			"/ssi": part + ";" + part, "/added": part + fmt.Sprintf(`POST /added %d "xxxx" <nil>;`, length) + part,
+		} {
+			request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", target, length, strings.Repeat("x", length))
+			if got := s.Client().Do(request).Text; got != want {
+				t.Errorf("%s, %d bytes: got %q, want %q", target, length, got, want)
+			}
+		}
+		if got := s.Client().Do("GET /added HTTP/1.1\r\nHost: a\r\n\r\n").Text; !strings.Contains(got, `GET /part 0 "" <nil>;`) {
+			t.Errorf("no body: %q", got)
+		}
+	}
+}

@@ -71,7 +71,7 @@ func add(r *web.Request, uri []byte, place func(*web.Sub)) {
 		return
 	}
 	// As in nginx, a question mark is part of the path.
-	if part, err := r.Subrequest(web.Subrequest{Path: uri, Part: true}); err == nil {
+	if part, err := r.Subrequest(web.Subrequest{Path: uri, Part: true, WithBody: true}); err == nil {
 		place(part)
 	}
 }

@@ -46,7 +46,7 @@ func (x *executing) include(next web.Next, g given) error {
 			return fmt.Errorf("\"stub\"=\"%s\" for \"include\" not found", g["stub"])
 		}
 	}
-	sub := web.Subrequest{Path: path, Query: query, Part: !g.has("set"), Bare: stub != nil}
+	sub := web.Subrequest{Path: path, Query: query, Part: !g.has("set"), Bare: stub != nil, WithBody: true}
 	if g.has("set") {
 		sub.KeepBytes = maxPageBytes
 	}
