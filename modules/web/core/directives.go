@@ -161,7 +161,7 @@ var connections = []conf.Directive{
 		Name: "keepalive_timeout", Syntax: "<timeout> [<header_timeout>]", Default: "75s", In: locations,
 		Doc: "Sets the timeout of idle client connections; 0 disables keepalive. The second value is sent in the " +
 			"Keep-Alive header.",
-		Set: conf.Whole(func(s *web.Settings) *web.KeepAlive { return &s.KeepAlive }, parseKeepAlive),
+		Set: conf.Raw(setKeepAlive),
 	},
 	timed("keepalive_min_timeout", "0", locations, "Sets how long an idle client connection of HTTP/1 is kept "+
 		"open at least after a request, even if a reload or the end of the process closes such connections. A reload "+

@@ -37,11 +37,12 @@ func setLargeHeaderBuffers(s *web.Settings, a *conf.Args) (err error) {
 	return err
 }
 
-func parseKeepAlive(a *conf.Args) (k web.KeepAlive, err error) {
-	if k.Timeout, err = conf.Time(a.Words[0]); err == nil && len(a.Words) > 1 {
-		k.Header, err = conf.Seconds(a.Words[1])
+// setKeepAlive leaves the second time as it is inherited if only the first is given, as in nginx.
+func setKeepAlive(s *web.Settings, a *conf.Args) (err error) {
+	if s.KeepAlive.Timeout, err = conf.Time(a.Words[0]); err == nil && len(a.Words) > 1 {
+		s.KeepAlive.Header, err = conf.Seconds(a.Words[1])
 	}
-	return k, err
+	return err
 }
 
 func parseBrowsers(a *conf.Args) (d web.DisabledBrowsers, err error) {
