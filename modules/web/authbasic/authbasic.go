@@ -75,6 +75,6 @@ func ask(r *web.Request, realm []byte) web.Result {
 		append(append(r.Alloc(len(realm) + len(`Basic realm=""`))[:0], `Basic realm="`...), realm...),
 		'"',
 	)
-	r.SetHeader([]byte("WWW-Authenticate"), challenge)
+	r.AddHeader([]byte("WWW-Authenticate"), challenge)
 	return 401
 }

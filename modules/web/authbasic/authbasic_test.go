@@ -81,6 +81,17 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
+// Each refusal adds its challenge, also that of an error page's location.
+func TestChallengesOfErrorPages(t *testing.T) {
+	_, file := start(t)
+	s := webtest.Start(t, modules, `server { auth_basic outer; auth_basic_user_file `+file+`; error_page 401 /login; error_page 403 @open;
+		location /login { auth_basic inner; say login; } location @open { auth_basic off; say open; } }`)
+	got := s.Get("/")
+	if challenges := "\r\nWWW-Authenticate: Basic realm=\"outer\"\r\nWWW-Authenticate: Basic realm=\"inner\"\r\n"; !strings.Contains(got, challenges) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestLogLines(t *testing.T) {
 	s, file := start(t)
 	for _, c := range []struct{ target, pair, status, line string }{
