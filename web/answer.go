@@ -54,7 +54,7 @@ func (r *Request) answer(status int) Result {
 // errorPage finds the error_page for a status, once per request unless recursive_error_pages is on.
 func (r *Request) errorPage(status int) *ErrorPage {
 	core := r.Location.Core
-	if r.inErrorPage || len(core.ErrorPages) == 0 || r.uriChanges <= 0 {
+	if r.inErrorPage || len(core.ErrorPages) == 0 || r.uriChanges < 0 {
 		return nil
 	}
 	if !core.RecursiveErrorPages {
