@@ -82,6 +82,20 @@ server {
 	}
 }
 
+// The default server responds to a target with an invalid path, whatever host the target names.
+func TestTheServerOfAnInvalidTarget(t *testing.T) {
+	s := start(t, `
+server { error_page 400 =200 /page; location /page { say "default $host $http_host"; } }
+server { server_name b; error_page 400 =200 /page; location / { say "b"; } location /page { say "b $host"; } }`)
+	for target, want := range map[string]string{
+		"http://b/x": "b", "http://b/../x": "default  ", "http://b/%00": "default  ", "http://b:8/%zz": "default  ", "/%00": "default  ",
+	} {
+		if got := body(s.Send("GET " + target + " HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")); got != want {
+			t.Errorf("%s: got %q, want %q", target, got, want)
+		}
+	}
+}
+
 func TestRedirectsInside(t *testing.T) {
 	s := start(t, `
 server {

@@ -132,6 +132,8 @@ func (h *RequestHead) parseTarget(target []byte, l *Limits) error {
 	path, args, scratch, ok := normalise(h.scratch, target, !l.KeepSlashes)
 	if !ok {
 		h.Path = target[:0] // nginx's $uri is then empty, which is not the same as missing
+		// Nginx looks at the host after the path: the default server responds.
+		h.Host, h.Port, h.hostSent = nil, 0, false
 		return invalidRequest()
 	}
 	h.Target, h.Path, h.Args, h.scratch = target, path, args, scratch
