@@ -32,6 +32,9 @@ func exchanged(conn net.Conn, raw string) string {
 	}
 	go io.WriteString(conn, strings.ReplaceAll(raw, "ADDRESS", host)) // ends early where the server does
 	all, err := io.ReadAll(conn)
+	if err != nil && len(all) == 0 && reason(err) == "reset" {
+		return "" // closed without a response: whether with a reset depends on what nobody has read
+	}
 	if err != nil {
 		return string(all) + " and then " + reason(err)
 	}
