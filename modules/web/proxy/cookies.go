@@ -20,6 +20,8 @@ func addCookieRule(to *[]rule, a *conf.Args, domain bool) error {
 	first := a.FirstWrite(to)
 	if first {
 		*to = nil
+	} else if len(*to) == 0 {
+		return conf.IsDuplicate // of "off"
 	}
 	if len(a.Words) == 1 {
 		switch {
@@ -54,6 +56,8 @@ func addFlagRule(s *Settings, a *conf.Args) error {
 	first := a.FirstWrite(&s.cookieFlags)
 	if first {
 		s.cookieFlags = nil
+	} else if len(s.cookieFlags) == 0 {
+		return conf.IsDuplicate // of "off"
 	}
 	if len(a.Words) == 1 {
 		switch {

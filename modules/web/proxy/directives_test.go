@@ -23,6 +23,12 @@ func TestConfigurationErrors(t *testing.T) {
 			`"proxy_pass" cannot have URI part in location given by regular expression, or inside named location, ` +
 				`or inside "if" statement, or inside "limit_except" block in /test.conf:1`,
 		},
+		{`proxy_cookie_domain off; proxy_cookie_domain a b;`, `"proxy_cookie_domain" directive is duplicate in /test.conf:1`},
+		{`proxy_cookie_domain a b; proxy_cookie_domain off;`, `"proxy_cookie_domain" directive is duplicate in /test.conf:1`},
+		{`proxy_cookie_path off; proxy_cookie_path /a /b;`, `"proxy_cookie_path" directive is duplicate in /test.conf:1`},
+		{`proxy_cookie_path /a /b; proxy_cookie_path off;`, `"proxy_cookie_path" directive is duplicate in /test.conf:1`},
+		{`proxy_cookie_flags off; proxy_cookie_flags a secure;`, `"proxy_cookie_flags" directive is duplicate in /test.conf:1`},
+		{`proxy_cookie_flags a secure; proxy_cookie_flags off;`, `"proxy_cookie_flags" directive is duplicate in /test.conf:1`},
 		{`location / { proxy_pass http://127.0.0.1; proxy_pass http://127.0.0.1; }`, `"proxy_pass" directive is duplicate in /test.conf:1`},
 		{
 			`location / { proxy_redirect default; proxy_pass http://127.0.0.1; }`,
