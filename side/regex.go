@@ -36,9 +36,10 @@ func (s *Side[C]) Regex(p *plan.Plan, pattern string, caseless bool) (*Regex[C],
 	return x, nil
 }
 
-// Match reports whether the text matches, and if so sets the captures of the subject. The text is copied only if there
-// are captures: it can be a path that a rewrite replaces, or scratch memory. A match that takes too long counts as
-// none; it is logged and noted in State.GaveUp.
+// Match reports whether the text matches, and if so sets the captures of the subject: as in nginx, an expression
+// without groups leaves none of those before. The text is copied only if there are captures: it can be a path that a
+// rewrite replaces, or scratch memory. A match that takes too long counts as none; it is logged and noted in
+// State.GaveUp.
 func (x *Regex[C]) Match(c C, text []byte) bool {
 	state := c.SideState()
 	matched, err := x.Regexp.Match(text, &state.trial)
@@ -50,6 +51,7 @@ func (x *Regex[C]) Match(c C, text []byte) bool {
 		return false
 	}
 	if x.Groups() == 0 {
+		state.Captures.Reset()
 		return true
 	}
 	state.Captures, state.trial = state.trial, state.Captures

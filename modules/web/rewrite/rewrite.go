@@ -4,7 +4,6 @@ import (
 	"starling/conf"
 	"starling/logs"
 	"starling/nginx/escape"
-	"starling/nginx/regex"
 	"starling/plan"
 	"starling/vars"
 	"starling/web"
@@ -108,8 +107,8 @@ func (m *machine) text(t *text) []byte { return t.expand(m.r, m.quote) }
 // none if it failed.
 func (m *machine) match(re *web.Regex, pattern string, subject []byte) bool {
 	found := re.Match(m.r, subject)
-	if !found || re.Groups() == 0 {
-		m.r.Captures = regex.Captures{}
+	if !found {
+		m.r.Captures.Reset()
 	}
 	if m.log {
 		verb := "does not match"
