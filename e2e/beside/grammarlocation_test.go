@@ -143,7 +143,7 @@ func (g *grammar) rewriting(depth int) []*node {
 }
 
 func (g *grammar) rewrite() *node {
-	from := g.pick(`^/re/(.*)$`, `^/a(.*)$`, `^`, `(.*)\.txt$`, `^/(\w+)/(\w+)`, `^/p/(.*)`, `/dir`, `"^/(.{3})"`, `^/$`, `(?i)^/A`)
+	from := g.pick(`^/re/(.*)$`, `^/a(.*)$`, `^`, `(.*)\.txt$`, `^/(\w+)/(\w+)`, `^/p/(.*)`, `/dir`, `"^/(\w{3})"`, `^/$`, `(?i)^/A`)
 	to := g.pick("/a/$1", "/pages/$1?x=1", "/$1?", "/new", "/a.txt", "/$arg_a", "/dir/?$args&y=$1", "http://example.com/$1", "$uri/x",
 		"/é $1", "/%2e/$1", "/x?a=1?")
 	return leaf("rewrite", from, `"`+to+`"`, g.pick("", "last", "break", "redirect", "permanent", "last"))

@@ -76,7 +76,8 @@ func (g *grammar) filterSetting(n int, in string) []*node {
 	case 24:
 		return once("keepalive_timeout", g.pick("0", "5s", "2s 7s", "1m"))
 	case 25:
-		return once("keepalive_requests", g.pick("1", "2", "100"))
+		// Fewer would be reached: nginx does not look at them where a server or an internal location responds.
+		return once("keepalive_requests", g.pick("100", "1000"))
 	case 26:
 		g.limited = true
 		return once("client_max_body_size", g.pick("1", "5", "1k", "0", "20"))
@@ -102,7 +103,7 @@ func (g *grammar) filterSetting(n int, in string) []*node {
 }
 
 func (g *grammar) errorPage(in string) *node {
-	codes := g.pick("404", "403 404", "500 502 503 504", "405", "401", "400", "404 410 418", "413", "301", "416", "412", "302", "503", "497 494 400")
+	codes := g.pick("404", "403 404", "500 502 503 504", "405", "401", "400", "404 410 418", "413", "301", "416", "302", "503", "497 494 400")
 	how := g.pick("", "", "", "=", "=200", "=404", "=503", "=302", "=204", "=444")
 	to := []string{"/pages/gone.html", "/a.txt", "/p/x", "/missing", "http://example.com/e", "/dir/", "/e?$args", "/pages/405.html",
 		"/$arg_a", "$uri.html", "https://e/$uri"}
