@@ -76,7 +76,8 @@ func (g *grammar) content(words, path string) []*node {
 		if regex {
 			return []*node{leaf("alias", g.pick("ROOT/$1", "ROOT/pages/$1", "ROOT/a.txt", "ROOT$uri"))}
 		}
-		return []*node{leaf("alias", g.pick("ROOT/", "ROOT/pages/", "ROOT/dir", "ROOT/a.txt", "ROOT/$arg_a"))}
+		// Without the slash at the end of a folder, autoindex of nginx looks for another one.
+		return []*node{leaf("alias", g.pick("ROOT/", "ROOT/pages/", "ROOT/dir/", "ROOT/a.txt", "ROOT/$arg_a"))}
 	case 3:
 		words := g.pick("$uri", "$uri $uri/", "$uri/ $uri", "$uri.html $uri", "/pages/$arg_a", "/a.txt")
 		last := []string{"/index.html", "=404", "=204", "/pages/gone.html?x=$args", "=444", "$uri.txt", "=503", "/missing"}
@@ -104,7 +105,7 @@ func (g *grammar) returns() *node {
 	case '2':
 		return leaf("return", code, g.text())
 	}
-	if g.one(2) {
+	if g.one(2) && code != "444" { // nginx sends a response with it
 		return leaf("return", code, g.text())
 	}
 	if g.one(6) {
