@@ -10,8 +10,8 @@ import (
 const pollEvery = 2 * time.Millisecond
 
 // Eventually waits until check returns nil, and fails the test with its last error after limit. The last check begins
-// after the limit, so that a machine that stood still for so long fails nothing. It is for conditions of other processes
-// or sockets; inside one process prefer channels or synctest.
+// after the limit, so that a machine that stood still for so long fails nothing. It is for conditions of other
+// processes or sockets; inside one process prefer channels or synctest.
 func Eventually(t testing.TB, limit time.Duration, check func() error) {
 	t.Helper()
 	deadline := time.NewTimer(limit)
