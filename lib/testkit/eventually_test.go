@@ -43,7 +43,7 @@ func TestEventuallyLooksOnceMore(t *testing.T) {
 						err = errors.New("not yet")
 					}
 					if first {
-						time.Sleep(test.takes) // virtual
+						<-time.After(test.takes) // of virtual time
 					}
 					first = false
 					return err

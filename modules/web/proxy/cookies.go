@@ -13,24 +13,33 @@ import (
 	"starling/web/h1"
 )
 
+// beginRule forgets the inherited rules before the first one of a block, and reports whether that is "off". Then it is
+// the only one.
+func beginRule[T any](to *[]T, a *conf.Args) (off bool, err error) {
+	first := a.FirstWrite(to)
+	switch {
+	case first:
+		*to = nil
+	case len(*to) == 0: // after "off"
+		return false, conf.IsDuplicate
+	}
+	switch {
+	case len(a.Words) != 1:
+		return false, nil
+	case a.Words[0] != "off":
+		return false, fmt.Errorf("invalid parameter \"%s\"", a.Words[0])
+	case !first:
+		return false, conf.IsDuplicate
+	}
+	return true, nil
+}
+
 func addCookieRule(to *[]rule, a *conf.Args, domain bool) error {
 	if err := checkWords(a); err != nil {
 		return err
 	}
-	first := a.FirstWrite(to)
-	if first {
-		*to = nil
-	} else if len(*to) == 0 {
-		return conf.IsDuplicate // of "off"
-	}
-	if len(a.Words) == 1 {
-		switch {
-		case a.Words[0] != "off":
-			return fmt.Errorf("invalid parameter \"%s\"", a.Words[0])
-		case !first:
-			return conf.IsDuplicate
-		}
-		return nil
+	if off, err := beginRule(to, a); off || err != nil {
+		return err
 	}
 	if domain {
 		words := *a
@@ -53,20 +62,8 @@ type flagRule struct {
 }
 
 func addFlagRule(s *Settings, a *conf.Args) error {
-	first := a.FirstWrite(&s.cookieFlags)
-	if first {
-		s.cookieFlags = nil
-	} else if len(s.cookieFlags) == 0 {
-		return conf.IsDuplicate // of "off"
-	}
-	if len(a.Words) == 1 {
-		switch {
-		case a.Words[0] != "off":
-			return fmt.Errorf("invalid parameter \"%s\"", a.Words[0])
-		case !first:
-			return conf.IsDuplicate
-		}
-		return nil
+	if off, err := beginRule(&s.cookieFlags, a); off || err != nil {
+		return err
 	}
 	var f flagRule
 	var err error
