@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/testkit"
 )
 
 // line is a group with a queue and the requests that wait in it, in virtual time.
@@ -132,9 +133,9 @@ func TestQueueTimesOut(t *testing.T) {
 		l := queued(t, 1, 1, "10.0.0.1:80")
 		l.ask("a", "")
 		l.ask("b", "")
-		pass(time.Minute - time.Millisecond)
+		testkit.Pass(time.Minute - time.Millisecond)
 		l.want("a 10.0.0.1:80")
-		pass(time.Millisecond)
+		testkit.Pass(time.Millisecond)
 		l.want("b " + ErrQueueTimeout.Error())
 		l.ask("c", "")
 		l.free("a", Success)
@@ -182,7 +183,7 @@ func TestQueueEndsWhenAServerBecomesAvailable(t *testing.T) {
 		event func(l *line) error
 		want  string
 	}{
-		"fail_timeout": {Change{}, func(*line) error { pass(10*time.Second + time.Millisecond); return nil }, "10.0.0.1:80"},
+		"fail_timeout": {Change{}, func(*line) error { testkit.Pass(10*time.Second + time.Millisecond); return nil }, "10.0.0.1:80"},
 		"added": {Change{Down: set(true)}, func(l *line) error {
 			_, err := l.AddNew(NewSettings("10.0.0.3:80", tcp("10.0.0.3:80")), l.clock.Now())
 			return err

@@ -14,6 +14,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/lib/resolver"
+	"starling/lib/testkit"
 	"starling/logs"
 )
 
@@ -109,12 +110,6 @@ func shown(g *Group) string {
 	return strings.Join(out, ", ")
 }
 
-// pass lets time pass, in a bubble.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
 func TestResolveFollowsTheDNS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		names := &fakeDNS{hosts: map[string][]string{}, valid: 10 * time.Second}
@@ -130,7 +125,7 @@ func TestResolveFollowsTheDNS(t *testing.T) {
 		synctest.Wait()
 		step := func(after time.Duration, want, logged string) {
 			t.Helper()
-			pass(after)
+			testkit.Pass(after)
 			if got := shown(g); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}

@@ -13,6 +13,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/lib/stamp"
+	"starling/lib/testkit"
 	"starling/logs"
 )
 
@@ -269,7 +270,7 @@ func TestServersOfANameFollowToo(t *testing.T) {
 		for _, g := range nodes {
 			go g.Resolve(ctx, dns, clock.Real(), logs.Discard)
 		}
-		resolved := func() { pass(3 * dns.valid) } // DNS has answered again
+		resolved := func() { testkit.Pass(3 * dns.valid) } // DNS has answered again
 		one, two := nodes[0], nodes[1]
 		if _, err := one.AddNew(template("", named("app")), start); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/lib/testkit"
 	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
@@ -67,12 +68,6 @@ server { say ok; location /read { read; } location /slow { delay_ms 5000; } }`)
 	})
 }
 
-// pass lets the time of a bubble pass.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
 func TestAClientThatDoesNotReadIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, `send_timeout 10s; server { say "a response that nobody reads"; }`)
@@ -80,7 +75,7 @@ func TestAClientThatDoesNotReadIsGivenUp(t *testing.T) {
 		if _, err := io.WriteString(conn, "GET /"+request11+"\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		pass(15 * time.Second)
+		testkit.Pass(15 * time.Second)
 		if log := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(log, "client timed out (110: Connection timed out) while sending to client") {
 			t.Errorf("the log: %s", log)
 		}
@@ -161,7 +156,7 @@ func TestRetireWaitsForKeptConnections(t *testing.T) {
 		ask(short, "/short")
 		ask(none, "/")
 		ask(none, "/none") // the last request decides
-		pass(3 * time.Second)
+		testkit.Pass(3 * time.Second)
 		s.Site.Retire()
 		closed(none, 100*time.Millisecond)
 		closed(short, 1900*time.Millisecond)
@@ -201,7 +196,7 @@ func TestRetireAnswersWhatIsOnItsWay(t *testing.T) {
 		c.Do("GET /" + request11 + "\r\n")
 		synctest.Wait()
 		s.Site.Retire()
-		pass(50 * time.Millisecond)
+		testkit.Pass(50 * time.Millisecond)
 		if r := c.Do("GET /" + request11 + "\r\n"); r.Text != "ok" || !r.Close {
 			t.Errorf("got %v", r.Response)
 		}

@@ -166,12 +166,6 @@ func (b *bench) atMost() int {
 	return b.most
 }
 
-// pass lets time pass.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
 func (b *bench) peers() []upstream.Status { return b.group.Report(b.plan.Clock.Now()).Peers }
 
 // states are those of the servers as the API names them.

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/lib/testkit"
 	"starling/upstream/health"
 )
 
@@ -115,17 +116,17 @@ func TestEagerChecks(t *testing.T) {
 			s := &starter{slow: c.slow}
 			b := startEager(t, s, one)
 			b.fail(one, true)
-			pass(c.ends - 1)
+			testkit.Pass(c.ends - 1)
 			if c.waits == 0 {
 				b.expect("up")
 			}
-			pass(1)
+			testkit.Pass(1)
 			b.expect("unhealthy")
 			if s.started != 1 || s.waits != c.waits {
 				t.Errorf("%v: %d started, %d waited", c.slow, s.started, s.waits)
 			}
 			b.fail(one, false)
-			pass(6*time.Second + c.slow)
+			testkit.Pass(6*time.Second + c.slow)
 			b.expect("up")
 			want := `[warn] peer is unhealthy while looking, health check "" of peer 192.0.2.1:80 in upstream "u": it was told to`
 			if len(b.lines) != 2 || b.lines[0] != want {
@@ -145,10 +146,10 @@ func TestEagerChecksAreMany(t *testing.T) {
 		before := runtime.NumGoroutine()
 		s := &starter{}
 		b := startEager(t, s, all...)
-		pass(time.Second) // all have been checked once
+		testkit.Pass(time.Second) // all have been checked once
 		b.taken()
 		parked := runtime.NumGoroutine() - before // of the other check
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		if n := runtime.NumGoroutine() - before; n > parked {
 			t.Errorf("%d goroutines, %d before", n, parked)
 		}
@@ -167,13 +168,13 @@ func TestEagerChecksEnd(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &starter{slow: time.Minute}
 			b := startEager(t, s, one)
-			pass(c.after)
+			testkit.Pass(c.after)
 			b.cancel()
 			synctest.Wait()
 			if s.dropped != c.dropped || b.runs() != 0 || len(b.forgotten) != 2 {
 				t.Errorf("after %v: %d dropped, %d run on, forgotten %v", c.after, s.dropped, b.runs(), b.forgotten)
 			}
-			pass(time.Minute)
+			testkit.Pass(time.Minute)
 			if s.started != 1 {
 				t.Errorf("%d started", s.started)
 			}
@@ -194,7 +195,7 @@ func TestEagerFaults(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := c.s
 			b := startEager(t, &s, one)
-			pass(10 * time.Millisecond)
+			testkit.Pass(10 * time.Millisecond)
 			b.expect(c.want)
 			if c.s.panics != "" && !strings.Contains(strings.Join(b.lines, "\n"), "[alert] panic while checking peer") {
 				t.Errorf("got %q", b.lines)

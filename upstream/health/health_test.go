@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"starling/lib/resolver"
+	"starling/lib/testkit"
 	"starling/upstream"
 	"starling/upstream/health"
 )
@@ -19,27 +20,27 @@ func TestThresholds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setUp(t, health.Check{Fails: 3, Passes: 2, Port: 8080}, []string{one}).start()
 		what := "192.0.2.1:8080"
-		pass(time.Second) // the second check comes some time in the first interval
+		testkit.Pass(time.Second) // the second check comes some time in the first interval
 		b.expect("up")
 		b.fail(what, true)
-		pass(2 * time.Second)
+		testkit.Pass(2 * time.Second)
 		b.expect("up")
 		b.fail(what, false)
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.fail(what, true)
-		pass(2 * time.Second)
+		testkit.Pass(2 * time.Second)
 		b.expect("up")
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.expect("unhealthy")
 		b.fail(what, false)
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.expect("unhealthy")
 		b.fail(what, true)
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.fail(what, false)
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.expect("unhealthy")
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.expect("up")
 		want := []string{
 			`[warn] peer is unhealthy while testing, health check "" of peer 192.0.2.1:80 in upstream "u", port 8080: it was told to`,
@@ -69,16 +70,16 @@ func TestUnhealthyServersGetNoRequests(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 		b.fail(two, true)
-		pass(2 * time.Second)
+		testkit.Pass(2 * time.Second)
 		b.expect("unhealthy unhealthy")
 		if got := b.picked(10); got[""] != 10 {
 			t.Errorf("got %v", got)
 		}
 		b.fail(two, false)
-		pass(time.Second)
-		pass(10 * time.Second) // its slow start is over
+		testkit.Pass(time.Second)
+		testkit.Pass(10 * time.Second) // its slow start is over
 		b.fail(one, false)
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.expect("up up")
 		if got := b.picked(20); got[one] > 5 {
 			t.Errorf("it did not start slowly: %v", got)
@@ -120,7 +121,7 @@ func TestSessionsLeaveUnhealthyServers(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		b.fail(one, false)
-		pass(2 * time.Second)
+		testkit.Pass(2 * time.Second)
 		b.expect("draining up")
 		if got := stick(); got != one {
 			t.Errorf("a draining server keeps its sessions: %s", got)
@@ -148,15 +149,15 @@ func TestMandatory(t *testing.T) {
 		if got := b.picked(1); got[""] != 1 {
 			t.Errorf("got %v", got)
 		}
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.expect("up")
 		b.add(two)
 		synctest.Wait()
 		b.expect("up checking")
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.expect("up unhealthy")
 		b.fail(two, false)
-		pass(2 * time.Second)
+		testkit.Pass(2 * time.Second)
 		b.expect("up up")
 	})
 }
@@ -169,12 +170,12 @@ func TestOneOfSeveralChecks(t *testing.T) {
 		b.start()
 		b.expect("unhealthy up")
 		b.fail(one+"-b", true)
-		pass(2 * time.Second)
+		testkit.Pass(2 * time.Second)
 		b.fail(one+"-a", false)
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.expect("unhealthy up")
 		b.fail(one+"-b", false)
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		b.expect("up up")
 		if n := b.peers()[0].Checks.Unhealthy; n != 1 {
 			t.Errorf("it became unhealthy %d times", n)
@@ -192,7 +193,7 @@ func TestServersOfTheAPI(t *testing.T) {
 		if err := b.group.Remove(0, b.plan.Clock.Now()); err != nil {
 			t.Fatal(err)
 		}
-		pass(2 * time.Second)
+		testkit.Pass(2 * time.Second)
 		if !slices.Contains(b.forgotten, one) {
 			t.Errorf("forgotten: %v", b.forgotten)
 		}
@@ -204,7 +205,7 @@ func TestServersOfTheAPI(t *testing.T) {
 		}
 		change(&down)
 		before := b.probed()
-		pass(5 * time.Second)
+		testkit.Pass(5 * time.Second)
 		if n := b.probed() - before; n != 0 {
 			t.Errorf("%d probes of a server that is down", n)
 		}
@@ -216,7 +217,7 @@ func TestServersOfTheAPI(t *testing.T) {
 		}
 		synctest.Wait()
 		b.expect("unhealthy")
-		pass(5 * time.Second)
+		testkit.Pass(5 * time.Second)
 		if n := b.probed() - before; n < 5 || n > 7 {
 			t.Errorf("%d probes in 5 seconds", n)
 		}
@@ -259,7 +260,7 @@ func TestServersOfDNS(t *testing.T) {
 		n.mu.Lock()
 		n.addrs = n.addrs[:1]
 		n.mu.Unlock()
-		pass(4 * time.Second)
+		testkit.Pass(4 * time.Second)
 		b.expect("up")
 		if !slices.Contains(b.forgotten, two) {
 			t.Errorf("forgotten: %v", b.forgotten)
@@ -306,7 +307,7 @@ func TestReload(t *testing.T) {
 				b.start()
 				b.expect(c.want)
 				old.cancel()
-				pass(time.Second)
+				testkit.Pass(time.Second)
 				b.expect(c.want) // its first probes hang
 				if err := b.group.Remove(0, b.plan.Clock.Now()); err != nil {
 					t.Fatal(err)

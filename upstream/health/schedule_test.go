@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/lib/testkit"
 	"starling/upstream/health"
 )
 
@@ -28,9 +29,9 @@ func TestChecksAreSpread(t *testing.T) {
 		if n := runtime.NumGoroutine() - before; n > parked+2 {
 			t.Errorf("%d goroutines while nothing is due", n)
 		}
-		pass(interval)
+		testkit.Pass(interval)
 		b.taken()
-		pass(interval)
+		testkit.Pass(interval)
 		var tenths [11]int
 		last, moments := map[string]time.Duration{}, map[time.Duration]bool{}
 		for _, p := range b.taken() {
@@ -46,7 +47,7 @@ func TestChecksAreSpread(t *testing.T) {
 				t.Errorf("%d of %d probes in the tenth %d", n, servers, i)
 			}
 		}
-		pass(interval)
+		testkit.Pass(interval)
 		for _, p := range b.taken() {
 			if p.at-last[p.what] != interval {
 				t.Fatalf("%s after %v", p.what, p.at-last[p.what])
@@ -59,7 +60,7 @@ func TestJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const jitter = 500 * time.Millisecond
 		b := setUp(t, health.Check{Jitter: jitter}, []string{one}).start()
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		seen := map[time.Duration]bool{}
 		probes := b.taken()
 		for i := 2; i < len(probes); i++ {
@@ -85,7 +86,7 @@ func TestServersThatHang(t *testing.T) {
 		b := setUp(t, health.Check{}, all)
 		b.hang = true
 		b.start()
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		if b.runs() != 512 {
 			t.Errorf("%d at once", b.runs())
 		}
@@ -96,7 +97,7 @@ func TestServersThatHang(t *testing.T) {
 		}
 		before := b.probed()
 		b.add(two)
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		if b.probed() != before {
 			t.Error("checks go on")
 		}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/lib/testkit"
 	"starling/upstream"
 	"starling/upstream/health"
 	"starling/zone"
@@ -96,7 +97,7 @@ func (c *nodes) carry() {
 
 // pass lets time pass and returns how many probes each node has made.
 func (c *nodes) pass(d time.Duration) (counts []int) {
-	pass(d)
+	testkit.Pass(d)
 	for _, b := range c.list {
 		counts = append(counts, len(b.taken()))
 	}

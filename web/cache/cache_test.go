@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/testkit"
 	"starling/logs"
 	"starling/web/cache"
 	"starling/web/h1"
@@ -66,12 +67,6 @@ func startAs(t testing.TB, s cache.Settings, successor bool) *store {
 		t.Fatal(err)
 	}
 	return one
-}
-
-// pass lets the time of a bubble pass.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
 }
 
 // get asks for a key as a client does: what is stored, or else the body that its server would send, for an hour.
@@ -225,14 +220,14 @@ func TestManager(t *testing.T) {
 		for i := range 30 {
 			s.wants(fmt.Sprint(i), "x", "MISS", "x")
 		}
-		pass(11 * time.Second)
+		testkit.Pass(11 * time.Second)
 		if n := len(s.files()); n != 9 { // below max_size, as in nginx
 			t.Errorf("%d files", n)
 		}
 		s.wants("29", "y", "HIT", "x")
-		pass(55 * time.Second)
+		testkit.Pass(55 * time.Second)
 		s.wants("29", "y", "HIT", "x")
-		pass(30 * time.Second)
+		testkit.Pass(30 * time.Second)
 		if n := len(s.files()); n != 1 {
 			t.Errorf("%d files after a minute", n)
 		}
@@ -325,7 +320,7 @@ func TestPurger(t *testing.T) {
 		if err := s.PurgeAll([]byte("a"), s.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
-		pass(5 * time.Second)
+		testkit.Pass(5 * time.Second)
 		if n := len(s.files()); n != 25 {
 			t.Errorf("%d files", n)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/lib/testkit"
 	"starling/web/cache"
 )
 
@@ -71,7 +72,7 @@ func TestFilesChangedWhileOpen(t *testing.T) {
 				s.wants("k", "new", "HIT", body)
 				path := s.fileBeside(other)
 				test.change(t, path, other, read(t, path))
-				pass(time.Second)
+				testkit.Pass(time.Second)
 				s.wants("k", "new", "MISS", "new")
 				got := s.log.take()
 				if test.removed == "" && got != "" || !strings.Contains(got, test.removed) ||
@@ -179,7 +180,7 @@ func TestRefreshedFilesStay(t *testing.T) {
 			s.wants("k", body, "MISS", body)
 			for range 3 {
 				s.refresh("k")
-				pass(2 * time.Second)
+				testkit.Pass(2 * time.Second)
 				s.wants("k", "new", "HIT", body)
 			}
 			if got := s.log.take(); got != "" {

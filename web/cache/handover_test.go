@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/lib/testkit"
 	"starling/web/cache"
 )
 
@@ -95,11 +96,11 @@ func TestAClosedCacheStaysClosed(t *testing.T) {
 		s := settings(filepath.Join(t.TempDir(), "cache"))
 		one := start(t, s)
 		one.Run(t.Context())
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		if err := errors.Join(one.Close(), os.RemoveAll(s.Path)); err != nil {
 			t.Fatal(err)
 		}
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		if _, err := os.Lstat(s.Path); !os.IsNotExist(err) {
 			t.Errorf("the folder is there again: %v", err)
 		}

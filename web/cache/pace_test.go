@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/lib/testkit"
 	"starling/web/cache"
 )
 
@@ -49,11 +50,11 @@ func wantsPaced(t *testing.T, name string, p cache.Pace, steps int, done func() 
 		if got == paced {
 			return
 		}
-		pass(p.Sleep - time.Millisecond)
+		testkit.Pass(p.Sleep - time.Millisecond)
 		if again := done(); again != got {
 			t.Errorf("%s: %d files before the end of the sleep, want %d", name, again, got)
 		}
-		pass(time.Millisecond)
+		testkit.Pass(time.Millisecond)
 	}
 }
 
@@ -68,7 +69,7 @@ func TestLoaderPace(t *testing.T) {
 			s := start(t, one)
 			s.Run(t.Context())
 			wantsPaced(t, p.name, p.Pace, p.steps, func() int { return s.Report().Keys })
-			pass(p.Sleep)
+			testkit.Pass(p.Sleep)
 			if s.Report().Cold {
 				t.Errorf("%s: the loader has not ended", p.name)
 			}
@@ -86,7 +87,7 @@ func TestManagerPace(t *testing.T) {
 			synctest.Wait()
 			one.Manager, one.MaxBytes = p.Pace, 4096
 			s.Configure(one, s.log)
-			pass(10 * time.Second) // until the manager looks again
+			testkit.Pass(10 * time.Second) // until the manager looks again
 			wantsPaced(t, p.name, p.Pace, p.steps, func() int { return paced - len(s.files()) })
 		})
 	}
@@ -109,7 +110,7 @@ func TestPurgerPace(t *testing.T) {
 					wantsPaced(t, p.name, p.Pace, p.steps, func() int { return paced - len(s.files()) })
 					return
 				}
-				pass(time.Minute)
+				testkit.Pass(time.Minute)
 				if n := len(s.files()); n != paced {
 					t.Errorf("%s, off: %d files", p.name, n)
 				}

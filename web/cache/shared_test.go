@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/lib/testkit"
 	"starling/web/cache"
 	"starling/zone/kinds"
 )
@@ -173,7 +174,7 @@ func TestSharedPurgesBeforeTheClockIsRight(t *testing.T) {
 func apart(t *testing.T, d time.Duration, together ...*node) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		meet(t, together...)
 	}
 }
@@ -219,7 +220,7 @@ func TestMissedPurges(t *testing.T) {
 			for _, n := range []*node{a, b, c} {
 				n.ends()
 			}
-			pass(12 * time.Hour)
+			testkit.Pass(12 * time.Hour)
 			*a, *c = *share(t, dirA, true), *share(t, dirC, true)
 			return share(t, dirB, true)
 		}, "EXPIRED"},

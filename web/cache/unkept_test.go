@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/lib/testkit"
 	"starling/web/cache"
 )
 
@@ -42,7 +43,7 @@ func TestStartsWithoutWritingPurges(t *testing.T) {
 			t.Fatal(err)
 		}
 		made.hand(t)
-		pass(made.Settings().Inactive + 2*time.Minute) // the purge holds for the files that are loaded anew
+		testkit.Pass(made.Settings().Inactive + 2*time.Minute) // the purge holds for the files that are loaded anew
 		clear := obstructs(t, made.Path)
 		s := start(t, settings(made.Path))
 		if got := s.log.take(); strings.Count(got, "\n") != 0 || !strings.Contains(got, `[crit] cache "one" rejects purges: "`+made.Path+`/purges" cannot be written`) {
@@ -54,7 +55,7 @@ func TestStartsWithoutWritingPurges(t *testing.T) {
 		s.purges("wild*", syscall.EISDIR)
 		s.is("purged", "HIT") // it was stored
 		clear()
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		s.purges("wild*", nil)
 		if got := s.log.take(); !strings.Contains(got, `[notice] cache "one" accepts purges again`) {
 			t.Errorf("the log: %s", got)
@@ -84,7 +85,7 @@ func TestStartsWithoutReadingPurges(t *testing.T) {
 			"a successor": func() *store { return succeeds(t, settings(made.Path)) },
 		}
 		for name, begin := range starts {
-			pass(time.Second)
+			testkit.Pass(time.Second)
 			s := begin()
 			s.is("k", "MISS")
 			s.is("k", "HIT")
@@ -142,7 +143,7 @@ func TestDamagedPurges(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				pass(time.Second)
+				testkit.Pass(time.Second)
 				s := begin(t, settings(dir))
 				log := strings.ReplaceAll(s.log.take(), dir, made.Path)
 				if who == "a process" || c.kept == "MISS" {
@@ -224,7 +225,7 @@ func TestAFolderRemovedWhileInUse(t *testing.T) {
 			if err := os.RemoveAll(path); err != nil {
 				t.Fatal(err)
 			}
-			pass(time.Minute)
+			testkit.Pass(time.Minute)
 		}
 		const again = `[warn] cache "one" writes its purges again: somebody has removed or replaced "`
 		remove(s.Path)
@@ -239,7 +240,7 @@ func TestAFolderRemovedWhileInUse(t *testing.T) {
 		if err := os.WriteFile(s.Path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		if got := s.log.take(); !strings.Contains(got, `[crit] cache "one" rejects purges: `) {
 			t.Errorf("the log: %s", got)
 		}
